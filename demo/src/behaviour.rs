@@ -1,0 +1,321 @@
+//! What the peer does on its data channels: echo, count, take in floods, send floods. Pure: no clock, no I/O.
+//!
+//! One [`ChannelBehaviour`] per channel. Messages go in with [`handle_message`](ChannelBehaviour::handle_message); what is to be said comes out of
+//! [`pump`](ChannelBehaviour::pump), as long as the channel takes it, so that a full channel holds a flood back.
+//!
+//! A channel whose label begins with `sink` only counts; all others echo, text as text and binary as binary, empty as empty. On every channel:
+//!
+//! | text | meaning |
+//! | --- | --- |
+//! | `flood-begin BYTES` | binary messages follow, each begins with a 32-bit big-endian counter |
+//! | `flood-end` | the flood is over: answered by `flood-ack BYTES MILLISECONDS INORDER` (1 or 0) |
+//! | `please-close` | close the channel from this side |
+//! | `please-flood BYTES MSGSIZE` | on a channel whose label begins with `flood`: send such a flood |
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use peer_core::{Message, MessageKind};
+use proto_machine::Timestamp;
+
+/// The most bytes of messages that wait for room in the channel. A sender that goes on without reading is at fault: the channel is closed.
+pub const MAX_WAITING_BYTES: usize = 16 << 20;
+/// The most messages that wait for room in the channel.
+pub const MAX_WAITING_MESSAGES: usize = 1 << 16;
+/// The smallest message of a flood: it holds the counter.
+pub const MIN_FLOOD_MESSAGE: usize = 4;
+/// The largest message of a flood: what Chromium accepts (its `a=max-message-size`).
+pub const MAX_FLOOD_MESSAGE: usize = 262_144;
+
+/// What one channel does with what it receives.
+#[derive(Debug)]
+pub struct ChannelBehaviour {
+    echoes: bool,
+    may_be_asked_to_flood: bool,
+    received: Count,
+    incoming: Option<IncomingFlood>,
+    outgoing: OutgoingFlood,
+    waiting: VecDeque<Message>,
+    waiting_bytes: usize,
+    last_flood: Option<FloodOutcome>,
+}
+
+/// How much was received on a channel.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Count {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of all messages.
+    pub bytes: u64,
+}
+
+/// What became of a flood that this side sent, as its receiver tells it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FloodOutcome {
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Bytes that the receiver has counted.
+    pub received: u64,
+    /// Whether the receiver saw every counter in order.
+    pub in_order: bool,
+    /// From the first message to the acknowledgement.
+    pub elapsed: Duration,
+}
+
+/// What the owner of the channel has to do after a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "the other side waits for it"]
+pub enum Request {
+    /// Call [`ChannelBehaviour::pump`].
+    Pump,
+    /// Close the channel: the other side asked for it.
+    Close,
+    /// Close the channel: the other side sends without reading, and more than [`MAX_WAITING_BYTES`] wait for it.
+    Overflow,
+}
+
+#[derive(Debug)]
+struct IncomingFlood {
+    began: Timestamp,
+    bytes: u64,
+    next_counter: u32,
+    in_order: bool,
+}
+
+/// A flood of our own, in the order of the protocol.
+#[derive(Debug)]
+enum OutgoingFlood {
+    None,
+    Begin { bytes: u64, message_size: usize },
+    Body { began: Timestamp, bytes: u64, remaining: u64, counter: u32, message_size: usize },
+    End { began: Timestamp, bytes: u64 },
+    AwaitAcknowledgement { began: Timestamp, bytes: u64 },
+}
+
+/// A text message that means something to the flood protocol.
+enum Command {
+    FloodBegin,
+    FloodEnd,
+    FloodAcknowledged { received: u64, in_order: bool },
+    PleaseFlood { bytes: u64, message_size: usize },
+    PleaseClose,
+}
+
+impl ChannelBehaviour {
+    /// The behaviour of a channel with this label.
+    #[must_use]
+    pub fn new(label: &str) -> Self {
+        Self {
+            echoes: !label.starts_with("sink"),
+            may_be_asked_to_flood: label.starts_with("flood"),
+            received: Count::default(),
+            incoming: None,
+            outgoing: OutgoingFlood::None,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            last_flood: None,
+        }
+    }
+
+    /// What was received so far.
+    #[must_use]
+    pub fn received(&self) -> Count {
+        self.received
+    }
+
+    /// What became of the last flood that this side sent, once its receiver has acknowledged it.
+    #[must_use]
+    pub fn last_flood(&self) -> Option<FloodOutcome> {
+        self.last_flood
+    }
+
+    /// Bytes of messages that wait for room in the channel.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// Takes in a message.
+    pub fn handle_message(&mut self, now: Timestamp, message: Message) -> Request {
+        self.received.messages += 1;
+        self.received.bytes += message.payload.len() as u64;
+        match message.kind {
+            MessageKind::Text => match Command::parse(&message.payload) {
+                Some(command) => self.handle_command(now, &command, message),
+                None => self.echo(message),
+            },
+            MessageKind::Binary => match &mut self.incoming {
+                Some(flood) => {
+                    flood.count(&message.payload);
+                    Request::Pump
+                }
+                None => self.echo(message),
+            },
+        }
+    }
+
+    /// Floods the channel with `bytes` bytes in messages of `message_size` (within [`MIN_FLOOD_MESSAGE`] and [`MAX_FLOOD_MESSAGE`]); up to three bytes more, where the last message
+    /// would have no room for its counter. False, and nothing changed, if a flood is already under way or the size is out of range.
+    #[must_use]
+    pub fn flood(&mut self, bytes: u64, message_size: usize) -> bool {
+        let idle = matches!(self.outgoing, OutgoingFlood::None);
+        let possible = idle && (MIN_FLOOD_MESSAGE..=MAX_FLOOD_MESSAGE).contains(&message_size);
+        if possible {
+            let last = bytes % message_size as u64;
+            let missing = if last == 0 { 0 } else { (MIN_FLOOD_MESSAGE as u64).saturating_sub(last) };
+            let bytes = bytes.saturating_add(missing);
+            self.outgoing = OutgoingFlood::Begin { bytes, message_size };
+        }
+        possible
+    }
+
+    /// Hands messages to `send` until there are no more, or `send` gives one back because the channel is full.
+    pub fn pump(&mut self, now: Timestamp, mut send: impl FnMut(Message) -> Result<(), Message>) {
+        while let Some(message) = self.waiting.pop_front() {
+            let size = message.payload.len();
+            if let Err(message) = send(message) {
+                self.waiting.push_front(message);
+                return;
+            }
+            self.waiting_bytes -= size;
+        }
+        while let Some((message, next)) = self.outgoing.step(now) {
+            if send(message).is_err() {
+                return;
+            }
+            self.outgoing = next;
+        }
+    }
+
+    fn handle_command(&mut self, now: Timestamp, command: &Command, message: Message) -> Request {
+        match *command {
+            Command::FloodBegin => {
+                self.incoming = Some(IncomingFlood { began: now, bytes: 0, next_counter: 0, in_order: true });
+                Request::Pump
+            }
+            Command::FloodEnd => match self.incoming.take() {
+                Some(flood) => self.say(Message::text(flood.acknowledgement(now))),
+                None => self.echo(message),
+            },
+            Command::FloodAcknowledged { received, in_order } => match self.outgoing {
+                OutgoingFlood::AwaitAcknowledgement { began, bytes } => {
+                    self.outgoing = OutgoingFlood::None;
+                    self.last_flood = Some(FloodOutcome { sent: bytes, received, in_order, elapsed: now - began });
+                    Request::Pump
+                }
+                _ => self.echo(message),
+            },
+            Command::PleaseFlood { bytes, message_size } if self.may_be_asked_to_flood => {
+                if self.flood(bytes, message_size) {
+                    return Request::Pump;
+                }
+                self.say(Message::text(format!(
+                    "no flood: one at a time, with {MIN_FLOOD_MESSAGE} to {MAX_FLOOD_MESSAGE} bytes a message"
+                )))
+            }
+            Command::PleaseFlood { .. } => self.echo(message),
+            Command::PleaseClose => Request::Close,
+        }
+    }
+
+    fn echo(&mut self, message: Message) -> Request {
+        if self.echoes { self.say(message) } else { Request::Pump }
+    }
+
+    fn say(&mut self, message: Message) -> Request {
+        let bytes = self.waiting_bytes + message.payload.len();
+        if bytes > MAX_WAITING_BYTES || self.waiting.len() >= MAX_WAITING_MESSAGES {
+            return Request::Overflow;
+        }
+        self.waiting_bytes = bytes;
+        self.waiting.push_back(message);
+        Request::Pump
+    }
+}
+
+impl Command {
+    /// The longest command, in bytes. Longer messages are not looked into.
+    const MAX_LENGTH: usize = 100;
+
+    fn parse(payload: &[u8]) -> Option<Self> {
+        if payload.len() > Self::MAX_LENGTH {
+            return None;
+        }
+        let text = std::str::from_utf8(payload).ok()?;
+        let mut words = text.split(' ');
+        let command = match words.next()? {
+            "flood-begin" => {
+                let _announced: u64 = words.next()?.parse().ok()?;
+                Self::FloodBegin
+            }
+            "flood-end" => Self::FloodEnd,
+            "flood-ack" => {
+                let received = words.next()?.parse().ok()?;
+                let _milliseconds: f64 = words.next()?.parse().ok()?;
+                Self::FloodAcknowledged { received, in_order: words.next()? == "1" }
+            }
+            "please-flood" => {
+                Self::PleaseFlood { bytes: words.next()?.parse().ok()?, message_size: words.next()?.parse().ok()? }
+            }
+            "please-close" => Self::PleaseClose,
+            _ => return None,
+        };
+        words.next().is_none().then_some(command)
+    }
+}
+
+impl IncomingFlood {
+    fn count(&mut self, message: &Bytes) {
+        self.bytes += message.len() as u64;
+        let counter = message.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+        self.in_order &= counter == Some(self.next_counter);
+        self.next_counter = self.next_counter.wrapping_add(1);
+    }
+
+    fn acknowledgement(&self, now: Timestamp) -> String {
+        let milliseconds = (now - self.began).as_millis();
+        format!("flood-ack {} {milliseconds} {}", self.bytes, u8::from(self.in_order))
+    }
+}
+
+impl OutgoingFlood {
+    /// The next message, and the state once it has been sent.
+    fn step(&self, now: Timestamp) -> Option<(Message, Self)> {
+        match *self {
+            Self::None | Self::AwaitAcknowledgement { .. } => None,
+            Self::Begin { bytes, message_size } => {
+                let body = Self::Body { began: now, bytes, remaining: bytes, counter: 0, message_size };
+                Some((Message::text(format!("flood-begin {bytes}")), body.or_end()))
+            }
+            Self::Body { began, bytes, remaining, counter, message_size } => {
+                let size = usize::try_from(remaining).map_or(message_size, |remaining| remaining.min(message_size));
+                let rest = remaining.saturating_sub(size as u64);
+                let next = Self::Body { began, bytes, remaining: rest, counter: counter.wrapping_add(1), message_size };
+                Some((Message::binary(flood_message(counter, size)), next.or_end()))
+            }
+            Self::End { began, bytes } => {
+                Some((Message::text("flood-end"), Self::AwaitAcknowledgement { began, bytes }))
+            }
+        }
+    }
+
+    /// A body of which nothing remains is at its end.
+    fn or_end(self) -> Self {
+        match self {
+            Self::Body { began, bytes, remaining: 0, .. } => Self::End { began, bytes },
+            other => other,
+        }
+    }
+}
+
+/// The counter, filled up to `size`.
+fn flood_message(counter: u32, size: usize) -> Bytes {
+    let mut message = BytesMut::with_capacity(size);
+    message.put_u32(counter);
+    message.resize(size, 0xa5);
+    message.freeze()
+}
+
+#[cfg(test)]
+mod tests;

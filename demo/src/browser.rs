@@ -1,0 +1,251 @@
+//! One browser and its peer: signalling in and out, states as they change, and what the peer's channels do.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use peer_core::{
+    ChannelKey, DataChannelOptions, IceCandidateInit, IceGatheringState, Peer, PeerEvent, SdpType, SendError,
+    SessionDescriptionInit,
+};
+use proto_machine::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::behaviour::{ChannelBehaviour, MAX_WAITING_BYTES, Request};
+use crate::signal::{Candidate, Signal, ToBrowser};
+
+/// Candidates that are kept until there is a remote description.
+const MAX_EARLY_CANDIDATES: usize = 64;
+/// Bytes buffered in a channel before the peer stops to send on it.
+const HIGH_WATER: usize = 1 << 20;
+/// Bytes buffered in a channel at which it goes on.
+const LOW_WATER: usize = 1 << 18;
+
+/// What is known of a browser beside its peer.
+pub(crate) struct Browser {
+    reports: mpsc::Sender<ToBrowser>,
+    gone: bool,
+    remote: Remote,
+    channels: BTreeMap<ChannelKey, Channel>,
+}
+
+/// Whether the peer can take candidates yet.
+enum Remote {
+    AwaitDescription { early: Vec<Candidate> },
+    Described,
+}
+
+struct Channel {
+    label: String,
+    behaviour: ChannelBehaviour,
+}
+
+impl Browser {
+    /// A browser that has just arrived; it is told its number.
+    pub(crate) fn new(number: u64, reports: mpsc::Sender<ToBrowser>) -> Self {
+        let remote = Remote::AwaitDescription { early: Vec::new() };
+        let mut browser = Self { reports, gone: false, remote, channels: BTreeMap::new() };
+        browser.report(ToBrowser::Hello { peer: number });
+        browser
+    }
+
+    /// Whether it has gone away, or does not read what it is told.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Opens the channel "chat" from this side, and makes the offer.
+    pub(crate) fn offer(&mut self, now: Timestamp, peer: &mut Peer) {
+        match peer.create_data_channel(now, DataChannelOptions::new("chat")) {
+            Ok(_) => self.describe(now, peer, "offer"),
+            Err(error) => self.complain("offer", &error),
+        }
+    }
+
+    /// What the browser says.
+    pub(crate) fn handle_signal(&mut self, now: Timestamp, peer: &mut Peer, signal: Signal) {
+        match signal {
+            Signal::Offer { sdp } => {
+                if self.set_remote_description(
+                    now,
+                    peer,
+                    "offer",
+                    SessionDescriptionInit { sdp_type: SdpType::Offer, sdp },
+                ) {
+                    self.describe(now, peer, "answer");
+                }
+            }
+            Signal::Answer { sdp } => {
+                let answer = SessionDescriptionInit { sdp_type: SdpType::Answer, sdp };
+                self.set_remote_description(now, peer, "answer", answer);
+            }
+            Signal::Candidate(candidate) => self.add_candidate(now, peer, candidate),
+            Signal::EndOfCandidates => self.add_candidate(now, peer, Candidate::default()),
+        }
+    }
+
+    /// What its peer says.
+    pub(crate) fn handle_event(&mut self, now: Timestamp, peer: &mut Peer, event: PeerEvent) {
+        match event {
+            PeerEvent::SignalingStateChange(state) => self.state("signaling", state.name()),
+            PeerEvent::IceGatheringStateChange(state) => self.state("ice-gathering", gathering(state)),
+            PeerEvent::IceConnectionStateChange(state) => self.state("ice-connection", state.name()),
+            PeerEvent::ConnectionStateChange(state) => self.state("connection", state.name()),
+            PeerEvent::IceCandidate(Some(candidate)) if candidate.is_end_of_candidates() => {
+                self.report(ToBrowser::Signal(Signal::EndOfCandidates));
+            }
+            PeerEvent::IceCandidate(Some(candidate)) => {
+                self.report(ToBrowser::Signal(Signal::Candidate(candidate.to_init().into())));
+            }
+            PeerEvent::DataChannel { channel } | PeerEvent::ChannelOpen { channel } => self.channel_open(peer, channel),
+            PeerEvent::Message { channel, message } => {
+                let Some(Channel { behaviour, .. }) = self.channels.get_mut(&channel) else { return };
+                let request = behaviour.handle_message(now, message);
+                self.carry_out(now, peer, channel, request);
+            }
+            PeerEvent::BufferedAmountLow { channel } | PeerEvent::Writable { channel } => self.pump(now, peer, channel),
+            PeerEvent::ChannelError { error, .. } => self.complain("channel", &error),
+            PeerEvent::ChannelClosed { channel } => {
+                if let Some(Channel { label, .. }) = self.channels.remove(&channel) {
+                    self.report(ToBrowser::Channel { label, state: "closed" });
+                }
+            }
+            PeerEvent::TransportFailed(error) => self.complain("transport", &error),
+            _ => {}
+        }
+    }
+
+    /// Makes the description that is due, and sends it.
+    fn describe(&mut self, now: Timestamp, peer: &mut Peer, place: &'static str) {
+        if let Err(error) = peer.set_local_description(now, None) {
+            return self.complain(place, &error);
+        }
+        let Some(SessionDescriptionInit { sdp_type, sdp }) = peer.local_description() else { return };
+        self.report(ToBrowser::Signal(match sdp_type {
+            SdpType::Offer => Signal::Offer { sdp },
+            SdpType::Answer | SdpType::Pranswer | SdpType::Rollback => Signal::Answer { sdp },
+        }));
+    }
+
+    fn set_remote_description(
+        &mut self,
+        now: Timestamp,
+        peer: &mut Peer,
+        place: &'static str,
+        description: SessionDescriptionInit,
+    ) -> bool {
+        if let Err(error) = peer.set_remote_description(now, description) {
+            self.complain(place, &error);
+            return false;
+        }
+        if let Remote::AwaitDescription { early } = std::mem::replace(&mut self.remote, Remote::Described) {
+            for candidate in early {
+                self.add_candidate(now, peer, candidate);
+            }
+        }
+        true
+    }
+
+    fn add_candidate(&mut self, now: Timestamp, peer: &mut Peer, candidate: Candidate) {
+        match &mut self.remote {
+            Remote::AwaitDescription { early } if early.len() < MAX_EARLY_CANDIDATES => early.push(candidate),
+            Remote::AwaitDescription { .. } => {
+                self.complain(
+                    "candidate",
+                    &format!("{MAX_EARLY_CANDIDATES} candidates wait for a description already"),
+                );
+            }
+            Remote::Described => {
+                if let Err(error) = peer.add_ice_candidate(now, candidate.into()) {
+                    self.complain("candidate", &error);
+                }
+            }
+        }
+    }
+
+    fn channel_open(&mut self, peer: &mut Peer, key: ChannelKey) {
+        let Some(mut channel) = peer.channel(key) else { return };
+        let Some(label) = channel.view().map(|view| view.label.to_owned()) else { return };
+        let _closed_meanwhile = channel.set_buffered_amount_low_threshold(LOW_WATER);
+        let behaviour = ChannelBehaviour::new(&label);
+        self.channels.insert(key, Channel { label: label.clone(), behaviour });
+        self.report(ToBrowser::Channel { label, state: "open" });
+    }
+
+    fn carry_out(&mut self, now: Timestamp, peer: &mut Peer, key: ChannelKey, request: Request) {
+        match request {
+            Request::Pump => self.pump(now, peer, key),
+            Request::Close => close(now, peer, key),
+            Request::Overflow => {
+                close(now, peer, key);
+                self.complain(
+                    "channel",
+                    &format!("closed: more than {MAX_WAITING_BYTES} bytes of echoes wait to be read"),
+                );
+            }
+        }
+    }
+
+    /// Sends what the behaviour of a channel has to say, as far as there is room.
+    fn pump(&mut self, now: Timestamp, peer: &mut Peer, key: ChannelKey) {
+        let Some(Channel { behaviour, .. }) = self.channels.get_mut(&key) else { return };
+        let Some(mut channel) = peer.channel(key) else { return };
+        let mut failure = None;
+        behaviour.pump(now, |message| {
+            if channel.view().is_none_or(|view| view.buffered_amount >= HIGH_WATER) {
+                return Err(message);
+            }
+            match channel.send(now, message.clone()) {
+                Ok(()) => Ok(()),
+                Err(error @ SendError::TooLarge { .. }) => {
+                    failure = Some(error);
+                    Ok(())
+                }
+                Err(_) => Err(message),
+            }
+        });
+        if let Some(error) = failure {
+            self.complain("channel", &error);
+        }
+    }
+
+    fn state(&mut self, name: &'static str, value: &'static str) {
+        self.report(ToBrowser::State { name, value });
+    }
+
+    fn complain(&mut self, place: &'static str, error: &dyn Display) {
+        self.report(ToBrowser::Error { place, message: error.to_string() });
+    }
+
+    fn report(&mut self, report: ToBrowser) {
+        self.gone |= self.reports.try_send(report).is_err();
+    }
+}
+
+/// The W3C's name.
+fn gathering(state: IceGatheringState) -> &'static str {
+    match state {
+        IceGatheringState::New => "new",
+        IceGatheringState::Gathering => "gathering",
+        IceGatheringState::Complete => "complete",
+    }
+}
+
+fn close(now: Timestamp, peer: &mut Peer, key: ChannelKey) {
+    if let Some(mut channel) = peer.channel(key) {
+        let _closed_already = channel.close(now);
+    }
+}
+
+impl From<Candidate> for IceCandidateInit {
+    fn from(candidate: Candidate) -> Self {
+        let Candidate { candidate, sdp_mid, sdp_mline_index, username_fragment } = candidate;
+        Self { candidate, sdp_mid, sdp_mline_index, username_fragment }
+    }
+}
+
+impl From<IceCandidateInit> for Candidate {
+    fn from(candidate: IceCandidateInit) -> Self {
+        let IceCandidateInit { candidate, sdp_mid, sdp_mline_index, username_fragment } = candidate;
+        Self { candidate, sdp_mid, sdp_mline_index, username_fragment }
+    }
+}

@@ -1,0 +1,24 @@
+//! The program behind `cargo run --release`: a page in the browser talks to a peer written in Rust.
+//!
+//! [`Server`] serves the page and its signalling on one thread, and drives the peers of all browsers on another.
+//!
+//! ```
+//! use demo::{Options, Server};
+//!
+//! let server = Server::start(&Options { port: Some(0), ..Options::default() })?;
+//! assert!(server.url().starts_with("http://127.0.0.1:"));
+//! server.stop()?;
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+
+pub mod behaviour;
+mod browser;
+mod http;
+mod options;
+mod server;
+mod session;
+pub mod signal;
+
+pub use options::{DEFAULT_PORT, Options};
+pub use server::Server;
+pub use session::MAX_BROWSERS;

@@ -1,0 +1,92 @@
+//! What the server answers, byte for byte.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use demo::{Options, Server};
+
+/// What a WebSocket client sends beside the path and its origin.
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n";
+
+fn start_server() -> Server {
+    Server::start(&Options { port: Some(0), ..Options::default() }).unwrap()
+}
+
+fn authority(server: &Server) -> String {
+    server.url().trim_start_matches("http://").trim_end_matches('/').to_owned()
+}
+
+fn connect(server: &Server, path: &str, headers: &str) -> TcpStream {
+    let authority = authority(server);
+    let mut stream = TcpStream::connect(&authority).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// The whole answer to a request after which the connection is closed.
+fn get(server: &Server, path: &str) -> String {
+    let mut answer = String::new();
+    connect(server, path, "Connection: close\r\n").read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// The first line of the answer to a WebSocket's handshake.
+fn handshake(server: &Server, path: &str, headers: &str) -> String {
+    let mut stream = connect(server, path, &format!("{UPGRADE}{headers}"));
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while line.last() != Some(&b'\n') {
+        stream.read_exact(&mut byte).unwrap();
+        line.extend(byte);
+    }
+    String::from_utf8(line).unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn the_page_comes_with_its_script_and_style_and_may_load_nothing_else() {
+    let server = start_server();
+    for (path, content_type, content) in [
+        ("/", "text/html", "page.js"),
+        ("/page.js", "text/javascript", "RTCPeerConnection"),
+        ("/page.css", "text/css", "body"),
+    ] {
+        let answer = get(&server, path);
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {answer}");
+        assert!(answer.contains(&format!("content-type: {content_type}; charset=utf-8")), "{path}: {answer}");
+        assert!(answer.contains("content-security-policy: default-src 'self'"), "{path}: {answer}");
+        assert!(answer.contains(content), "{path}: {answer}");
+    }
+    assert!(get(&server, "/no-such-page").starts_with("HTTP/1.1 404"));
+    server.stop().unwrap();
+}
+
+#[test]
+fn signalling_is_for_the_page_of_this_server() {
+    let server = start_server();
+    let own = format!("Origin: http://{}\r\n", authority(&server));
+    assert_eq!(handshake(&server, "/signal", &own), "HTTP/1.1 101 Switching Protocols");
+    assert_eq!(handshake(&server, "/signal?offer=peer", ""), "HTTP/1.1 101 Switching Protocols");
+    assert_eq!(handshake(&server, "/signal", "Origin: http://evil.example\r\n"), "HTTP/1.1 403 Forbidden");
+    assert_eq!(handshake(&server, "/signal?offer=nobody", &own), "HTTP/1.1 400 Bad Request");
+    server.stop().unwrap();
+}
+
+#[test]
+fn stopping_says_goodbye_on_signalling_connections_and_does_not_wait_for_clients_that_say_nothing() {
+    let server = start_server();
+    let _silent = TcpStream::connect(authority(&server)).unwrap();
+    let mut halfway = TcpStream::connect(authority(&server)).unwrap();
+    halfway.write_all(b"GET / HT").unwrap();
+    let mut signalling = connect(&server, "/signal", UPGRADE);
+    signalling.read_exact(&mut [0; 12]).unwrap();
+    let began = Instant::now();
+    server.stop().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(4), "took {:?}", began.elapsed());
+    let mut rest = Vec::new();
+    signalling.read_to_end(&mut rest).unwrap();
+    // RFC 6455 §5.5.1: a close frame, and its code for an end point that goes away, 1001.
+    let goodbye = b"\x03\xe9the peer is gone";
+    assert!(rest.ends_with(goodbye), "{}", String::from_utf8_lossy(&rest));
+}

@@ -1,0 +1,154 @@
+//! A server of many peers as a node.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use peer_core::{Configuration, Endpoint, EndpointEvent, PeerEvent, PeerId, SdpType, SessionDescriptionInit};
+use proto_machine::{Action, Machine, Received, SocketEvent, Timestamp, TransmitBuffer};
+
+use crate::{Node, NodeAction, NodeId, Signal};
+
+/// What an application does with its endpoint.
+pub trait Server: 'static {
+    /// A peer has reported something.
+    fn handle_event(&mut self, now: Timestamp, endpoint: &mut Endpoint, peer: PeerId, event: &PeerEvent) {
+        let _ = (now, endpoint, peer, event);
+    }
+}
+
+/// An [`Endpoint`] that answers every offer with a new peer, and its [`Server`].
+#[derive(Debug)]
+pub struct EndpointNode<A> {
+    endpoint: Endpoint,
+    configuration: Configuration,
+    application: A,
+    peers: BTreeMap<NodeId, PeerId>,
+    outbox: VecDeque<(NodeId, Signal)>,
+    records: VecDeque<String>,
+}
+
+impl<A: Server> EndpointNode<A> {
+    /// A server whose peers all have this configuration.
+    #[must_use]
+    pub fn new(endpoint: Endpoint, configuration: Configuration, application: A) -> Self {
+        Self {
+            endpoint,
+            configuration,
+            application,
+            peers: BTreeMap::new(),
+            outbox: VecDeque::new(),
+            records: VecDeque::new(),
+        }
+    }
+
+    /// The endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The endpoint, for commands.
+    pub fn endpoint_mut(&mut self) -> &mut Endpoint {
+        &mut self.endpoint
+    }
+
+    /// The application.
+    #[must_use]
+    pub fn application(&self) -> &A {
+        &self.application
+    }
+
+    /// The peer that answered a node's last offer.
+    #[must_use]
+    pub fn peer_of(&self, node: NodeId) -> Option<PeerId> {
+        self.peers.get(&node).copied()
+    }
+
+    /// A first offer makes a peer; a later one goes to the same peer as long as it lives.
+    fn answer(&mut self, now: Timestamp, from: NodeId, offer: SessionDescriptionInit) -> Result<(), String> {
+        let living = self.peer_of(from).filter(|id| self.endpoint.peer(*id).is_some());
+        let id = match living {
+            Some(id) => id,
+            None => {
+                self.endpoint.add_peer(now, self.configuration.clone()).map_err(|error| format!("no peer: {error}"))?
+            }
+        };
+        self.peers.insert(from, id);
+        let Some(peer) = self.endpoint.peer_mut(id) else { return Ok(()) };
+        peer.set_remote_description(now, offer).map_err(|error| format!("cannot set remote description: {error}"))?;
+        let answer = peer.create_answer().map_err(|error| format!("cannot answer: {error}"))?;
+        peer.set_local_description(now, Some(answer.clone()))
+            .map_err(|error| format!("cannot set local description: {error}"))?;
+        self.outbox.push_back((from, Signal::Description(answer)));
+        Ok(())
+    }
+
+    fn handle_description(&mut self, now: Timestamp, from: NodeId, description: SessionDescriptionInit) {
+        if description.sdp_type == SdpType::Offer
+            && let Err(text) = self.answer(now, from, description)
+        {
+            self.records.push_back(text);
+        }
+    }
+
+    fn handle_event(&mut self, now: Timestamp, event: &EndpointEvent) {
+        match event {
+            EndpointEvent::Peer { peer, event } => {
+                if let PeerEvent::IceCandidate(Some(candidate)) = event
+                    && let Some((&node, _)) = self.peers.iter().find(|(_, id)| *id == peer)
+                {
+                    self.outbox.push_back((node, Signal::Candidate(candidate.to_init())));
+                }
+                self.application.handle_event(now, &mut self.endpoint, *peer, event);
+                self.records.push_back(format!("{peer} {event}"));
+            }
+            EndpointEvent::UnknownUsernameFragment { username_fragment, path } => {
+                self.records.push_back(format!("unknown fragment {username_fragment} from {}", path.remote));
+            }
+        }
+    }
+}
+
+impl<A: Server> Node<Signal> for EndpointNode<A> {
+    fn handle_start(&mut self, _: Timestamp) {}
+
+    fn handle_packet(&mut self, now: Timestamp, received: Received<'_>) {
+        self.endpoint.handle_input(now, received);
+    }
+
+    fn handle_socket_event(&mut self, now: Timestamp, event: SocketEvent) {
+        self.endpoint.handle_socket_event(now, event);
+    }
+
+    fn handle_signal(&mut self, now: Timestamp, from: NodeId, signal: Signal) {
+        match signal {
+            Signal::Description(description) => self.handle_description(now, from, description),
+            Signal::Candidate(candidate) => {
+                let peer = self.peer_of(from).and_then(|id| self.endpoint.peer_mut(id));
+                if let Some(Err(error)) = peer.map(|peer| peer.add_ice_candidate(now, candidate)) {
+                    self.records.push_back(format!("cannot add candidate: {error}"));
+                }
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Timestamp) {
+        self.endpoint.handle_timeout(now);
+    }
+
+    fn poll(&mut self, now: Timestamp, buffer: &mut TransmitBuffer) -> NodeAction<Signal> {
+        loop {
+            if let Some((to, signal)) = self.outbox.pop_front() {
+                return NodeAction::Signal { to, signal };
+            }
+            if let Some(text) = self.records.pop_front() {
+                return NodeAction::Record(text);
+            }
+            match self.endpoint.poll_action(now, TransmitBuffer::MAX_SEGMENTS, buffer) {
+                Action::Transmit(transmit) => return NodeAction::Transmit(transmit),
+                Action::Socket(request) => return NodeAction::Socket(request),
+                Action::Event(event) => self.handle_event(now, &event),
+                Action::Wait(deadline) => return NodeAction::Wait(deadline),
+            }
+        }
+    }
+}

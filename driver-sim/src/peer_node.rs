@@ -1,0 +1,187 @@
+//! A peer and its application as a node.
+
+use std::collections::VecDeque;
+
+use peer_core::{IceCandidateInit, Peer, PeerEvent, SdpType, SessionDescriptionInit};
+use proto_machine::{Action, Machine, Received, SocketEvent, Timestamp, TransmitBuffer};
+
+use crate::{Node, NodeAction, NodeId};
+
+/// What two peers tell each other over signalling.
+#[derive(Clone, Debug)]
+pub enum Signal {
+    /// An offer or an answer.
+    Description(SessionDescriptionInit),
+    /// A candidate, or the end of them.
+    Candidate(IceCandidateInit),
+}
+
+/// What an application does with its peer.
+pub trait Application: 'static {
+    /// The world has begun; an offerer creates its channels here.
+    fn handle_start(&mut self, now: Timestamp, peer: &mut Peer) {
+        let _ = (now, peer);
+    }
+
+    /// The peer has reported something.
+    fn handle_event(&mut self, now: Timestamp, peer: &mut Peer, event: &PeerEvent) {
+        let _ = (now, peer, event);
+    }
+}
+
+/// An application that does nothing: the world gives all commands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Idle;
+
+impl Application for Idle {}
+
+/// A [`Peer`], its [`Application`], and the signalling between them and another node: descriptions and candidates are exchanged as soon as they are there.
+#[derive(Debug)]
+pub struct PeerNode<A> {
+    peer: Peer,
+    application: A,
+    role: SignallingRole,
+    /// The other side: whom the offer goes to, or came from.
+    remote: Option<NodeId>,
+    outbox: VecDeque<Signal>,
+    records: VecDeque<String>,
+}
+
+/// Which side makes the offer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SignallingRole {
+    /// Makes the offer when the world begins.
+    Offerer {
+        /// The answerer.
+        to: NodeId,
+    },
+    /// Waits for an offer, and answers whoever made it.
+    Answerer,
+}
+
+impl<A: Application> PeerNode<A> {
+    /// A node that makes an offer, or answers one.
+    #[must_use]
+    pub fn new(peer: Peer, application: A, role: SignallingRole) -> Self {
+        let remote = match role {
+            SignallingRole::Offerer { to } => Some(to),
+            SignallingRole::Answerer => None,
+        };
+        Self { peer, application, role, remote, outbox: VecDeque::new(), records: VecDeque::new() }
+    }
+
+    /// The peer.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The peer, for commands.
+    pub fn peer_mut(&mut self) -> &mut Peer {
+        &mut self.peer
+    }
+
+    /// The application.
+    #[must_use]
+    pub fn application(&self) -> &A {
+        &self.application
+    }
+
+    /// The application, for commands.
+    pub fn application_mut(&mut self) -> &mut A {
+        &mut self.application
+    }
+
+    /// Makes an offer and signals it, as at the start.
+    pub fn offer(&mut self, now: Timestamp) {
+        self.describe(now, SdpType::Offer);
+    }
+
+    fn describe(&mut self, now: Timestamp, sdp_type: SdpType) {
+        let created = match sdp_type {
+            SdpType::Offer => self.peer.create_offer(),
+            _ => self.peer.create_answer(),
+        };
+        let description = match created {
+            Ok(description) => description,
+            Err(error) => return self.record(format!("cannot describe: {error}")),
+        };
+        match self.peer.set_local_description(now, Some(description.clone())) {
+            Ok(()) => self.outbox.push_back(Signal::Description(description)),
+            Err(error) => self.record(format!("cannot set local description: {error}")),
+        }
+    }
+
+    fn handle_description(&mut self, now: Timestamp, description: SessionDescriptionInit) {
+        let is_offer = description.sdp_type == SdpType::Offer;
+        match self.peer.set_remote_description(now, description) {
+            Ok(()) if is_offer => self.describe(now, SdpType::Answer),
+            Ok(()) => {}
+            Err(error) => self.record(format!("cannot set remote description: {error}")),
+        }
+    }
+
+    fn handle_event(&mut self, now: Timestamp, event: &PeerEvent) {
+        if let PeerEvent::IceCandidate(Some(candidate)) = event {
+            self.outbox.push_back(Signal::Candidate(candidate.to_init()));
+        }
+        self.application.handle_event(now, &mut self.peer, event);
+        self.record(event.to_string());
+    }
+
+    fn record(&mut self, text: String) {
+        self.records.push_back(text);
+    }
+}
+
+impl<A: Application> Node<Signal> for PeerNode<A> {
+    fn handle_start(&mut self, now: Timestamp) {
+        self.application.handle_start(now, &mut self.peer);
+        if matches!(self.role, SignallingRole::Offerer { .. }) {
+            self.offer(now);
+        }
+    }
+
+    fn handle_packet(&mut self, now: Timestamp, received: Received<'_>) {
+        self.peer.handle_input(now, received);
+    }
+
+    fn handle_socket_event(&mut self, now: Timestamp, event: SocketEvent) {
+        self.peer.handle_socket_event(now, event);
+    }
+
+    fn handle_signal(&mut self, now: Timestamp, from: NodeId, signal: Signal) {
+        self.remote = Some(from);
+        match signal {
+            Signal::Description(description) => self.handle_description(now, description),
+            Signal::Candidate(candidate) => {
+                if let Err(error) = self.peer.add_ice_candidate(now, candidate) {
+                    self.record(format!("cannot add candidate: {error}"));
+                }
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Timestamp) {
+        self.peer.handle_timeout(now);
+    }
+
+    fn poll(&mut self, now: Timestamp, buffer: &mut TransmitBuffer) -> NodeAction<Signal> {
+        loop {
+            if let Some(to) = self.remote
+                && let Some(signal) = self.outbox.pop_front()
+            {
+                return NodeAction::Signal { to, signal };
+            }
+            if let Some(text) = self.records.pop_front() {
+                return NodeAction::Record(text);
+            }
+            match self.peer.poll_action(now, TransmitBuffer::MAX_SEGMENTS, buffer) {
+                Action::Transmit(transmit) => return NodeAction::Transmit(transmit),
+                Action::Socket(request) => return NodeAction::Socket(request),
+                Action::Event(event) => self.handle_event(now, &event),
+                Action::Wait(deadline) => return NodeAction::Wait(deadline),
+            }
+        }
+    }
+}

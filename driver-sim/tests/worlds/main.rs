@@ -1,0 +1,8 @@
+//! Worlds of two peers over faulty links.
+
+#[cfg(test)]
+mod determinism;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,280 @@
+//! The peer: `RTCPeerConnection` as a machine.
+//!
+//! [`settle`](Peer::settle) in `run.rs` is the one place where children's events reach their siblings; `signalling.rs` holds what the application does with
+//! descriptions and candidates.
+
+mod run;
+mod signalling;
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use proto_dtls_sctp::{
+    ChannelKey, ChannelView, CreateDataChannelError, DataChannelOptions, SecureTransport, SecureTransportConfig,
+};
+use proto_ice::{CandidatePair, IceAgent, IceGatheringState, IceRole, InterfaceAddress};
+use proto_machine::{Path, Seed, Timestamp};
+use proto_sdp::{Negotiation, SectionId, TransportParameters};
+
+pub use self::signalling::SessionDescriptionInit;
+use crate::channel::Channel;
+use crate::{
+    Configuration, ConfigurationError, IceConnectionState, PeerConnectionState, PeerEvent, PeerStatistics,
+    SignalingState, TransportStatistics,
+};
+
+/// `RTCPeerConnection` (W3C webrtc-pc §4.4): SDP, ICE, DTLS and SCTP joined into one machine.
+///
+/// Commands and `handle_*` take in what happened; everything that follows from them comes out of the `poll_*` of [`Machine`](proto_machine::Machine). Drain them after each
+/// call.
+pub struct Peer {
+    configuration: Configuration,
+    interfaces: Vec<InterfaceAddress>,
+    negotiation: Negotiation,
+    ice: IceAgent,
+    secure: SecureTransport,
+    transport: TransportPhase,
+    /// The section whose candidates are ours, once a local description has one.
+    section: Option<SectionId>,
+    life: Life,
+    reported: ReportedStates,
+    events: VecDeque<PeerEvent>,
+    /// `[[NegotiationNeeded]]`: reported once, until a negotiation is complete.
+    negotiation_needed: bool,
+    candidates_passed_over: u64,
+    early_payloads_dropped: u64,
+    events_dropped: u64,
+}
+
+/// How far the one bundled transport has come.
+enum TransportPhase {
+    /// No answer yet: nobody to talk to.
+    Unnegotiated,
+    /// The parameters are known; DTLS starts with the first valid pair, so that its timers run on a path (RFC 8445 §12.1).
+    AwaitPath(Box<TransportParameters>),
+    /// DTLS was started with these parameters.
+    Started(Box<TransportParameters>),
+    /// DTLS has ended, and its last record has been handed out. There is no way back.
+    Ended(Box<TransportParameters>),
+}
+
+impl TransportPhase {
+    fn parameters(&self) -> Option<&TransportParameters> {
+        match self {
+            Self::Unnegotiated => None,
+            Self::AwaitPath(parameters) | Self::Started(parameters) | Self::Ended(parameters) => Some(parameters),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Life {
+    Open,
+    /// Closed by the application; the last packets wait to be pulled.
+    Closing,
+    Closed,
+}
+
+/// The states that the application knows of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct ReportedStates {
+    signaling: SignalingState,
+    ice_connection: IceConnectionState,
+    connection: PeerConnectionState,
+}
+
+impl Peer {
+    /// A peer that has done nothing yet. All its randomness follows from `seed`, which must never be used for another.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigurationError`] if a URL of an ICE server cannot be used.
+    pub fn new(configuration: Configuration, seed: Seed) -> Result<Self, ConfigurationError> {
+        let ice_config = configuration.ice_config()?;
+        let mut secure_config = SecureTransportConfig::new(configuration.certificate.clone());
+        secure_config.max_receive_message_size = configuration.max_message_size as usize;
+        secure_config.entropy = configuration.entropy;
+        let session_id = seed.child("session id").into_rng().next_u64();
+        Ok(Self {
+            // The answerer takes the other role when it learns that it is one (RFC 8445 §6.1.1).
+            ice: IceAgent::new(ice_config, IceRole::Controlling, seed.child("ice")),
+            secure: SecureTransport::new(secure_config, seed.child("secure transport")),
+            configuration,
+            interfaces: Vec::new(),
+            negotiation: Negotiation::new(session_id),
+            transport: TransportPhase::Unnegotiated,
+            section: None,
+            life: Life::Open,
+            reported: ReportedStates {
+                signaling: SignalingState::Stable,
+                ice_connection: IceConnectionState::New,
+                connection: PeerConnectionState::New,
+            },
+            events: VecDeque::new(),
+            negotiation_needed: false,
+            candidates_passed_over: 0,
+            early_payloads_dropped: 0,
+            events_dropped: 0,
+        })
+    }
+
+    /// The addresses of this host. Gathering begins with the first local description; interfaces that are given later are gathered from at once.
+    pub fn set_interfaces(&mut self, now: Timestamp, interfaces: &[InterfaceAddress]) {
+        self.interfaces = interfaces.to_vec();
+        if self.life == Life::Open && self.section.is_some() {
+            self.ice.gather(now, &self.interfaces);
+            self.settle(now);
+        }
+    }
+
+    /// `createDataChannel`: before the connection is negotiated, or at any time after.
+    ///
+    /// # Errors
+    ///
+    /// [`CreateDataChannelError`], under the names of the W3C.
+    pub fn create_data_channel(
+        &mut self,
+        now: Timestamp,
+        options: DataChannelOptions,
+    ) -> Result<ChannelKey, CreateDataChannelError> {
+        if self.life != Life::Open {
+            return Err(CreateDataChannelError::Closed);
+        }
+        let key = self.secure.create_channel(now, options)?;
+        self.update_negotiation_needed();
+        self.settle(now);
+        Ok(key)
+    }
+
+    /// A channel, for commands. `None` once it is closed.
+    pub fn channel(&mut self, key: ChannelKey) -> Option<Channel<'_>> {
+        self.secure.channel(key)?;
+        Some(Channel { key, secure: &mut self.secure })
+    }
+
+    /// All channels that are not closed.
+    pub fn channels(&self) -> impl Iterator<Item = (ChannelKey, ChannelView<'_>)> {
+        self.secure.channels()
+    }
+
+    /// `close`: aborts the association, ends DTLS and releases the sockets; no more events come (W3C webrtc-pc §4.4.2). Drain
+    /// [`poll_transmit`](proto_machine::Machine::poll_transmit) so that the other side learns of it.
+    pub fn close(&mut self, now: Timestamp) {
+        if self.life != Life::Open {
+            return;
+        }
+        self.life = Life::Closing;
+        self.events.clear();
+        self.secure.close(now);
+    }
+
+    /// Whether the peer was closed and has nothing more to send.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.life == Life::Closed
+    }
+
+    /// `signalingState`
+    #[must_use]
+    pub fn signaling_state(&self) -> SignalingState {
+        match self.life {
+            Life::Open => self.negotiation.signaling_state().into(),
+            Life::Closing | Life::Closed => SignalingState::Closed,
+        }
+    }
+
+    /// `iceGatheringState`
+    #[must_use]
+    pub fn ice_gathering_state(&self) -> IceGatheringState {
+        self.ice.gathering_state()
+    }
+
+    /// `iceConnectionState`
+    #[must_use]
+    pub fn ice_connection_state(&self) -> IceConnectionState {
+        match self.life {
+            Life::Open => IceConnectionState::of(self.ice.state()),
+            Life::Closing | Life::Closed => IceConnectionState::Closed,
+        }
+    }
+
+    /// `connectionState`
+    #[must_use]
+    pub fn connection_state(&self) -> PeerConnectionState {
+        match self.life {
+            Life::Open => PeerConnectionState::of(self.ice.state(), self.secure.dtls_state()),
+            Life::Closing | Life::Closed => PeerConnectionState::Closed,
+        }
+    }
+
+    /// `sctp.maxMessageSize`: the largest message that can be sent, in bytes, once the other side's limit is known.
+    #[must_use]
+    pub fn max_message_size(&self) -> Option<usize> {
+        self.secure.max_message_size()
+    }
+
+    /// The candidate pair that is selected for data.
+    #[must_use]
+    pub fn selected_candidate_pair(&self) -> Option<CandidatePair> {
+        self.ice.selected_pair()
+    }
+
+    /// The certificate that the other side showed, in DER, once it matched the fingerprint.
+    #[must_use]
+    pub fn remote_certificate(&self) -> Option<&[u8]> {
+        self.secure.remote_certificate()
+    }
+
+    /// Our username fragment: what checks for this peer begin with.
+    #[must_use]
+    pub fn username_fragment(&self) -> &str {
+        &self.ice.local_parameters().username_fragment
+    }
+
+    /// Whether somebody with the credentials has sent a check on this path: its packets are for this peer.
+    #[must_use]
+    pub fn has_authenticated(&self, path: &Path) -> bool {
+        self.ice.has_authenticated(path)
+    }
+
+    /// No new check or gathering request before `at` (RFC 8445 §14.2).
+    pub(crate) fn delay_transactions(&mut self, at: Timestamp) {
+        self.ice.delay_transactions(at);
+    }
+
+    /// When the next check or gathering request may start.
+    pub(crate) fn earliest_transaction(&self) -> Timestamp {
+        self.ice.earliest_transaction()
+    }
+
+    /// `getStats`, the first of it.
+    #[must_use]
+    pub fn statistics(&self) -> PeerStatistics {
+        PeerStatistics {
+            transport: TransportStatistics {
+                selected_candidate_pair: self.ice.selected_pair(),
+                ice_role: self.ice.role(),
+                ice_local_username_fragment: self.username_fragment().to_owned(),
+                dtls_state: self.secure.dtls_state(),
+                dtls_role: self.secure.role(),
+                tls_version: self.secure.dtls_version(),
+                dtls_cipher: self.secure.cipher_suite(),
+                sctp_state: self.secure.sctp_state(),
+            },
+            ice: self.ice.statistics(),
+            secure: self.secure.statistics(),
+            candidates_passed_over: self.candidates_passed_over,
+            early_payloads_dropped: self.early_payloads_dropped,
+            events_dropped: self.events_dropped,
+        }
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("signaling", &self.signaling_state())
+            .field("connection", &self.connection_state())
+            .finish_non_exhaustive()
+    }
+}

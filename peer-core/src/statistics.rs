@@ -1,0 +1,42 @@
+//! What a peer has done so far: the first of the W3C's statistics.
+
+use proto_dtls_sctp::{CipherSuite, DtlsRole, DtlsTransportState, DtlsVersion, SctpTransportState, SecureStatistics};
+use proto_ice::{CandidatePair, IceRole, IceStatistics};
+
+/// A snapshot, by [`Peer::statistics`](crate::Peer::statistics). Those of channels are in their [`ChannelView`](crate::ChannelView).
+#[derive(Clone, PartialEq, Debug)]
+pub struct PeerStatistics {
+    /// `transport`: ICE and DTLS.
+    pub transport: TransportStatistics,
+    /// `candidate-pair`, `local-candidate`, `remote-candidate`, and datagrams that were dropped, by reason.
+    pub ice: IceStatistics,
+    /// Records, SCTP, channels, and what was dropped.
+    pub secure: SecureStatistics,
+    /// Remote candidates that were passed over: names, and protocols or types that are not supported.
+    pub candidates_passed_over: u64,
+    /// Payload that came before the description that says what to do with it.
+    pub early_payloads_dropped: u64,
+    /// Events that were not kept, since 512 others waited to be polled. Changes of state are not among them: they are reported late.
+    pub events_dropped: u64,
+}
+
+/// `RTCTransportStats` (W3C webrtc-stats §8.16).
+#[derive(Clone, PartialEq, Debug)]
+pub struct TransportStatistics {
+    /// `selectedCandidatePairId`, as the pair itself.
+    pub selected_candidate_pair: Option<CandidatePair>,
+    /// `iceRole`
+    pub ice_role: IceRole,
+    /// `iceLocalUsernameFragment`
+    pub ice_local_username_fragment: String,
+    /// `dtlsState`
+    pub dtls_state: DtlsTransportState,
+    /// `dtlsRole`, once it is known.
+    pub dtls_role: Option<DtlsRole>,
+    /// `tlsVersion`, once it is known.
+    pub tls_version: Option<DtlsVersion>,
+    /// `dtlsCipher`, once it is known.
+    pub dtls_cipher: Option<CipherSuite>,
+    /// The state of the SCTP transport.
+    pub sctp_state: SctpTransportState,
+}

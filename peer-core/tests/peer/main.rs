@@ -1,0 +1,14 @@
+//! Peers as their applications see them, in a simulated world.
+
+#[cfg(test)]
+mod connection;
+#[cfg(test)]
+mod descriptions;
+#[cfg(test)]
+mod endpoint;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod support;

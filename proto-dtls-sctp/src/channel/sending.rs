@@ -1,0 +1,239 @@
+//! From `send` to SCTP.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto_machine::Timestamp;
+
+use super::table::{DataChannels, Link};
+use super::{Channel, ChannelKey, ChannelState, Message, MessageKind, Reliability, Waiting};
+use crate::sctp::{OutgoingMessage, PayloadProtocol, Sctp, SctpEvent};
+use crate::{SecureEvent, SendError, UnknownChannel};
+
+/// What a waiting message counts on top of its payload, in bytes.
+const MESSAGE_COST: usize = 64;
+/// What a channel of priority 1 may hand over in a turn, in bytes: 2 KiB for the least priority that channels have, 16 KiB for the highest.
+const CREDIT_UNIT: usize = 16;
+
+/// What all channels together have to send.
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    /// Channels with waiting messages, in the order of their turns.
+    turns: VecDeque<ChannelKey>,
+    /// Cost of all waiting messages.
+    cost: usize,
+    /// Bytes with SCTP, by stream.
+    handed_over: BTreeMap<u16, usize>,
+    /// Their sum.
+    window_used: usize,
+    /// Channels on which a message was refused for lack of room.
+    blocked: BTreeSet<ChannelKey>,
+}
+
+fn cost(waiting: &Waiting) -> usize {
+    waiting.payload.len() + MESSAGE_COST
+}
+
+impl Channel {
+    fn cost(&self) -> usize {
+        self.buffered + self.waiting.len() * MESSAGE_COST
+    }
+}
+
+impl DataChannels {
+    /// Takes a message to be sent.
+    pub(crate) fn send(
+        &mut self,
+        now: Timestamp,
+        key: ChannelKey,
+        message: Message,
+        limit: usize,
+    ) -> Result<(), SendError> {
+        let channel = self.channels.get_mut(&key).ok_or(SendError::UnknownChannel)?;
+        if !matches!(channel.state, ChannelState::AwaitAssociation | ChannelState::Open { .. }) {
+            return Err(SendError::NotOpen);
+        }
+        let length = message.payload.len();
+        if length > limit {
+            return Err(SendError::TooLarge { limit });
+        }
+        let added = length + MESSAGE_COST;
+        let fits = channel.waiting.is_empty() || channel.cost() + added <= self.limits.send_buffer;
+        let fits_all = self.sending.cost == 0 || self.sending.cost + added <= self.limits.total_send_buffer;
+        if !fits || !fits_all {
+            self.sending.blocked.insert(key);
+            return Err(SendError::BufferFull);
+        }
+        let protocol = match (message.kind, length) {
+            (MessageKind::Text, 0) => PayloadProtocol::TextEmpty,
+            (MessageKind::Text, _) => PayloadProtocol::Text,
+            (MessageKind::Binary, 0) => PayloadProtocol::BinaryEmpty,
+            (MessageKind::Binary, _) => PayloadProtocol::Binary,
+        };
+        channel.statistics.messages_sent += 1;
+        channel.statistics.bytes_sent += length as u64;
+        channel.buffered += length;
+        channel.waiting.push_back(Waiting { protocol, payload: message.payload, since: now });
+        self.sending.cost += added;
+        if !std::mem::replace(&mut channel.in_turn, true) {
+            self.sending.turns.push_back(key);
+        }
+        Ok(())
+    }
+
+    /// Sets the threshold of `BufferedAmountLow`.
+    pub(crate) fn set_threshold(&mut self, key: ChannelKey, threshold: usize) -> Result<(), UnknownChannel> {
+        self.channels.get_mut(&key).ok_or(UnknownChannel)?.buffered_amount_low_threshold = threshold;
+        Ok(())
+    }
+
+    /// Bytes that wait, without what is counted on top.
+    pub(crate) fn bytes_waiting(&self) -> usize {
+        self.channels.values().map(|channel| channel.buffered).sum()
+    }
+
+    /// Bytes with SCTP.
+    pub(crate) fn window_used(&self) -> usize {
+        self.sending.window_used
+    }
+
+    /// Hands to SCTP what the window permits: messages in turns by priority, then resets.
+    pub(crate) fn flush(&mut self, now: Timestamp, sctp: &mut Sctp, sctp_events: &mut Vec<SctpEvent>) {
+        if !matches!(self.link, Link::Up { .. }) {
+            return;
+        }
+        self.refresh_window(sctp);
+        self.drop_expired(now);
+        while self.sending.window_used < self.limits.send_window {
+            let Some(key) = self.sending.turns.pop_front() else { break };
+            self.take_turn(now, key, sctp);
+        }
+        self.pump_resets(now, sctp, sctp_events);
+    }
+
+    fn refresh_window(&mut self, sctp: &mut Sctp) {
+        self.sending.handed_over.retain(|&stream, bytes| {
+            *bytes = sctp.buffered(stream);
+            *bytes > 0
+        });
+        self.sending.window_used = self.sending.handed_over.values().sum();
+    }
+
+    /// Lets a channel hand over messages for its credit, or without regard to it if it is alone.
+    fn take_turn(&mut self, now: Timestamp, key: ChannelKey, sctp: &mut Sctp) {
+        let alone = self.sending.turns.is_empty();
+        if let Some(channel) = self.channels.get_mut(&key) {
+            channel.credit += usize::from(channel.options.priority.value()) * CREDIT_UNIT;
+        }
+        while self.sending.window_used < self.limits.send_window {
+            let Some(channel) = self.channels.get_mut(&key) else { return };
+            let Some(next) = channel.waiting.front() else { break };
+            let length = next.payload.len().max(1);
+            if !alone && channel.credit < length {
+                break;
+            }
+            channel.credit = channel.credit.saturating_sub(length);
+            let Some(message) = self.take_waiting(key) else { break };
+            self.hand_over(now, key, message, sctp);
+        }
+        self.end_turn(key);
+    }
+
+    fn end_turn(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get_mut(&key) else { return };
+        if !channel.waiting.is_empty() {
+            self.sending.turns.push_back(key);
+            return;
+        }
+        channel.in_turn = false;
+        channel.credit = 0;
+        if matches!(channel.state, ChannelState::Flushing { .. }) {
+            self.begin_reset(key);
+        }
+    }
+
+    fn hand_over(&mut self, now: Timestamp, key: ChannelKey, waiting: Waiting, sctp: &mut Sctp) {
+        let Some(channel) = self.channels.get(&key) else { return };
+        let (Some(stream), ChannelState::Open { acknowledged } | ChannelState::Flushing { acknowledged }) =
+            (channel.id, channel.state)
+        else {
+            return;
+        };
+        // RFC 8831 §6.6: an empty message is one zero byte with an identifier of its own.
+        let payload = if waiting.payload.is_empty() { Bytes::from_static(&[0]) } else { waiting.payload };
+        let length = payload.len();
+        let reliability = match channel.options.reliability {
+            Reliability::MaxPacketLifetime(lifetime) => Reliability::MaxPacketLifetime(
+                lifetime.saturating_sub(now - waiting.since).max(Duration::from_millis(1)),
+            ),
+            reliability => reliability,
+        };
+        let taken = sctp.write(OutgoingMessage {
+            stream,
+            protocol: waiting.protocol,
+            payload,
+            ordered: channel.options.ordered || !acknowledged,
+            reliability,
+        });
+        if taken {
+            *self.sending.handed_over.entry(stream).or_default() += length;
+            self.sending.window_used += length;
+        }
+    }
+
+    /// RFC 3758 §4.1: a message whose lifetime is over is not sent any more.
+    fn drop_expired(&mut self, now: Timestamp) {
+        for index in 0..self.sending.turns.len() {
+            let Some(&key) = self.sending.turns.get(index) else { break };
+            while let Some(channel) = self.channels.get(&key)
+                && let Reliability::MaxPacketLifetime(lifetime) = channel.options.reliability
+                && channel.waiting.front().is_some_and(|waiting| now - waiting.since > lifetime)
+            {
+                let _ = self.take_waiting(key);
+                self.counters.expired_messages += 1;
+            }
+        }
+    }
+
+    /// Takes the next waiting message, and tells what follows from the room that it leaves.
+    fn take_waiting(&mut self, key: ChannelKey) -> Option<Waiting> {
+        let channel = self.channels.get_mut(&key)?;
+        let waiting = channel.waiting.pop_front()?;
+        let before = channel.buffered;
+        channel.buffered = before.saturating_sub(waiting.payload.len());
+        self.sending.cost = self.sending.cost.saturating_sub(cost(&waiting));
+        let threshold = channel.buffered_amount_low_threshold;
+        if before > threshold && channel.buffered <= threshold {
+            self.events.push(SecureEvent::BufferedAmountLow { channel: key });
+        }
+        self.tell_writable();
+        Some(waiting)
+    }
+
+    /// Forgets what waits on a channel that will not send any more.
+    pub(super) fn discard_waiting(&mut self, key: ChannelKey) {
+        if let Some(channel) = self.channels.get_mut(&key) {
+            let discarded: usize = channel.waiting.drain(..).map(|waiting| cost(&waiting)).sum();
+            self.sending.cost = self.sending.cost.saturating_sub(discarded);
+            channel.buffered = 0;
+            channel.credit = 0;
+            self.sending.blocked.remove(&key);
+            self.tell_writable();
+        }
+    }
+
+    /// Tells blocked channels when their buffer and that of all are half empty.
+    fn tell_writable(&mut self) {
+        if self.sending.blocked.is_empty() || self.sending.cost > self.limits.total_send_buffer / 2 {
+            return;
+        }
+        let bound = self.limits.send_buffer / 2;
+        let is_half_empty = |key: &ChannelKey| self.channels.get(key).is_none_or(|channel| channel.cost() <= bound);
+        let writable: Vec<_> = self.sending.blocked.iter().copied().filter(is_half_empty).collect();
+        for channel in writable {
+            self.sending.blocked.remove(&channel);
+            self.events.push(SecureEvent::Writable { channel });
+        }
+    }
+}

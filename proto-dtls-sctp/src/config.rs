@@ -1,0 +1,143 @@
+//! What a transport is told before it starts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Certificate, RemoteFingerprint};
+
+/// Where keys and signatures come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Entropy {
+    /// The cryptographic library and, through it, the operating system: the only choice for real traffic.
+    #[default]
+    System,
+    /// The [`Seed`](proto_machine::Seed) alone, so that two runs put datagrams of the same lengths on the wire at the same times. **Never for real traffic.**
+    #[cfg(feature = "simulation")]
+    Simulated,
+}
+
+/// Settings of a [`SecureTransport`](crate::SecureTransport), with defaults from [`new`](Self::new).
+#[derive(Clone, Debug)]
+pub struct SecureTransportConfig {
+    /// The certificate that identifies this side.
+    pub certificate: Arc<Certificate>,
+    /// Where keys and signatures come from. Default: [`Entropy::System`].
+    pub entropy: Entropy,
+    /// The largest datagram to produce, in bytes: what the path takes as UDP payload, less what the layers around need (36 for a TURN indication). At least
+    /// [`MIN_DATAGRAM_SIZE`](Self::MIN_DATAGRAM_SIZE), smaller values are raised. Default: 1200.
+    pub datagram_size: usize,
+    /// The largest message to accept, in bytes: `a=max-message-size` of the local description (RFC 8841 §6). A peer that exceeds it loses the association. Default: 256 KiB.
+    pub max_receive_message_size: usize,
+    /// The largest message to send, in bytes, if the peer accepts it. Default: 16 MiB.
+    pub max_send_message_size: usize,
+    /// Bytes received and not yet read by the application, over all channels: the receive window of SCTP. At least twice `max_receive_message_size`, smaller values are
+    /// raised. On top of it at most 64 KiB and one message wait in front of [`poll_event`](crate::SecureTransport::poll_event). Default: 2 MiB.
+    pub receive_buffer: usize,
+    /// Bytes waiting on one channel, not yet handed to SCTP, each message counted with 64 more. A channel without waiting messages takes one of any permitted size.
+    /// Default: 16 MiB.
+    pub send_buffer: usize,
+    /// The same over all channels. Default: 64 MiB.
+    pub total_send_buffer: usize,
+    /// Bytes handed to SCTP and not yet acknowledged, over all channels, after which channels wait. The last message may exceed it. Default: 1 MiB.
+    pub send_window: usize,
+    /// The most channels at a time, and the streams offered in INIT. The ids of channels lie below it. At least 1. Default: 1024.
+    pub max_channels: u16,
+    /// How long data on a stream that no channel owns waits for a negotiated channel, before the stream is reset. Default: 10 s.
+    pub undeclared_stream_lifetime: Duration,
+    /// How long the DTLS handshake may take, 1 ms to 1 h; other values are brought there. Default: 60 s.
+    pub handshake_timeout: Duration,
+    /// Records that may be sent under DTLS 1.2 with AES-GCM, whose nonces the wrapped library draws at random, before the session ends with
+    /// [`SecureError::NonceLimit`](crate::SecureError::NonceLimit). Default: 2^24, at which the odds of a repeated nonce are 2^-17.
+    pub gcm_record_limit: u64,
+}
+
+impl SecureTransportConfig {
+    /// The least permitted `datagram_size`, in bytes.
+    pub const MIN_DATAGRAM_SIZE: usize = 256;
+
+    /// The defaults, with a certificate.
+    #[must_use]
+    pub fn new(certificate: Arc<Certificate>) -> Self {
+        Self {
+            certificate,
+            entropy: Entropy::default(),
+            datagram_size: 1200,
+            max_receive_message_size: 256 * 1024,
+            max_send_message_size: 16 * 1024 * 1024,
+            receive_buffer: 2 * 1024 * 1024,
+            send_buffer: 16 * 1024 * 1024,
+            total_send_buffer: 64 * 1024 * 1024,
+            send_window: 1024 * 1024,
+            max_channels: 1024,
+            undeclared_stream_lifetime: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(60),
+            gcm_record_limit: 1 << 24,
+        }
+    }
+}
+
+/// The role in the DTLS handshake, from `a=setup` (RFC 8842 §5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DtlsRole {
+    /// `active`: sends the first ClientHello. Its channels have even ids.
+    Client,
+    /// `passive`: waits for it. Its channels have odd ids.
+    Server,
+}
+
+/// A limit for the size of a message, as `a=max-message-size` gives it (RFC 8841 §6.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MaxMessageSize {
+    /// At most so many bytes.
+    Limited(usize),
+    /// No limit: a value of 0.
+    Unlimited,
+}
+
+impl MaxMessageSize {
+    /// The meaning of the attribute: absent is 64 KiB, 0 is no limit (RFC 8841 §6.1).
+    #[must_use]
+    pub fn from_attribute(value: Option<u64>) -> Self {
+        match value {
+            None => Self::default(),
+            Some(0) => Self::Unlimited,
+            Some(limit) => Self::Limited(usize::try_from(limit).unwrap_or(usize::MAX)),
+        }
+    }
+}
+
+impl Default for MaxMessageSize {
+    /// What holds if the attribute is absent.
+    fn default() -> Self {
+        Self::Limited(65_536)
+    }
+}
+
+/// What the offer/answer exchange has settled, for [`SecureTransport::start`](crate::SecureTransport::start).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StartParameters {
+    /// The role in the DTLS handshake.
+    pub role: DtlsRole,
+    /// The fingerprints of the remote description. At least one.
+    pub remote_fingerprints: Vec<RemoteFingerprint>,
+    /// `a=sctp-port` of the local description, not 0.
+    pub local_sctp_port: u16,
+    /// `a=sctp-port` of the remote description, not 0.
+    pub remote_sctp_port: u16,
+    /// The largest message that the peer accepts.
+    pub remote_max_message_size: MaxMessageSize,
+}
+
+impl StartParameters {
+    /// Ports 5000 and the limit of an absent `a=max-message-size`.
+    #[must_use]
+    pub fn new(role: DtlsRole, remote_fingerprints: Vec<RemoteFingerprint>) -> Self {
+        Self {
+            role,
+            remote_fingerprints,
+            local_sctp_port: 5000,
+            remote_sctp_port: 5000,
+            remote_max_message_size: MaxMessageSize::default(),
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! An established association: the wrapped crate.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto_machine::Timestamp;
+use sctp_proto::{
+    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Error, Event, Payload,
+    PayloadProtocolIdentifier, ReliabilityType, StreamEvent, TransportConfig,
+};
+
+use super::guard::{self, Admitted, Context, PayloadProtocol};
+use super::handshake::Parameters;
+use super::outgoing::{self, Acknowledgement};
+use super::packet::{self, Chunk, Header, chunk_type};
+use super::resets::{Outgoing, Resets};
+use super::{OutgoingMessage, SctpEvent, SctpSettings};
+use crate::Reliability;
+use crate::clock::Clock;
+
+/// The wrapped crate wants an address; there is none under DTLS.
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
+/// Bytes of the common header and of the header of a DATA chunk.
+const DATA_OVERHEAD: usize = packet::HEADER_SIZE + packet::CHUNK_HEADER_SIZE + 12;
+/// The least retransmission timeout. Above the 200 ms for which a receiver may hold back a SACK (RFC 9260 §6.2).
+const MIN_RETRANSMISSION_TIMEOUT: Duration = Duration::from_millis(400);
+/// The longest pause between retransmissions. RFC 9260 §16 has 60 s, which no user waits for; ICE ends a path that is dead.
+const MAX_RETRANSMISSION_TIMEOUT: Duration = Duration::from_secs(3);
+/// The peer's window as taken from its INIT: the wrapped crate begins with it as slow start threshold, and adds to its congestion window in 32 bits.
+const MAX_PEER_WINDOW: u32 = 64 * 1024 * 1024;
+/// A window below this takes no full packet, in bytes.
+const MIN_USEFUL_WINDOW: u32 = 1500;
+
+pub(super) struct Established {
+    clock: Clock,
+    endpoint: Endpoint,
+    handle: AssociationHandle,
+    association: Association,
+    packet_size: usize,
+    header: Header,
+    local_header: Header,
+    streams: u16,
+    inbound_streams: u16,
+    /// Streams that are reset on this side, whose data nobody reads.
+    discarded: BTreeSet<u16>,
+    /// Streams whose resets are done but for a second one that the association has queued.
+    nearly_free: BTreeSet<u16>,
+    resets: Resets,
+    packets: VecDeque<Bytes>,
+    violation: Option<u16>,
+    /// The peer has sent SHUTDOWN.
+    shutdown_received: bool,
+    window: WindowUpdate,
+}
+
+/// When to tell the peer that there is room again: the wrapped crate would leave it to the peer's probes.
+struct WindowUpdate {
+    size: u32,
+    peer_understands: bool,
+    last: Acknowledgement,
+    read_since: u32,
+    /// The last packet with data that came while the window was closed: a probe, which the association has dropped.
+    probe: Option<Bytes>,
+}
+
+impl WindowUpdate {
+    /// Whether no packet fits what the peer was told last.
+    fn is_closed(&self) -> bool {
+        self.last.window < MIN_USEFUL_WINDOW
+    }
+
+    /// Whether the window was nearly closed and is a good deal open now.
+    fn is_due(&self) -> bool {
+        self.peer_understands && self.last.window < self.size / 4 && self.read_since > self.size / 4
+    }
+}
+
+impl Established {
+    /// `None` if the wrapped crate refuses what the peer says about itself.
+    pub(super) fn new(now: Timestamp, settings: SctpSettings, local: Parameters, peer: Parameters) -> Option<Self> {
+        let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let transport = TransportConfig::default()
+            .with_local_port(settings.local_port)
+            .with_remote_port(settings.remote_port)
+            .with_max_receive_buffer_size(settings.receive_window)
+            .with_max_send_message_size(settings.max_send_message_size)
+            .with_max_receive_message_size(settings.max_receive_message_size)
+            .with_max_num_inbound_streams(local.inbound_streams)
+            .with_max_num_outbound_streams(local.outbound_streams)
+            .with_max_init_retransmits(None)
+            .with_max_data_retransmits(None)
+            .with_rto_initial_ms(milliseconds(settings.retransmission_timeout.max(MIN_RETRANSMISSION_TIMEOUT)))
+            .with_rto_min_ms(milliseconds(MIN_RETRANSMISSION_TIMEOUT))
+            .with_rto_max_ms(milliseconds(MAX_RETRANSMISSION_TIMEOUT));
+        let payload = u32::try_from(settings.packet_size.saturating_sub(DATA_OVERHEAD) / 4 * 4).ok()?;
+        let mut config = EndpointConfig::new();
+        config.max_payload_size(payload);
+        let mut endpoint = Endpoint::new(Arc::new(config), None);
+        // An association that is born established, from two INITs (draft-hancke-tsvwg-snap).
+        let init = |parameters: Parameters| {
+            let value = parameters.to_init();
+            let mut chunk = vec![chunk_type::INIT, 0];
+            chunk.extend_from_slice(
+                &u16::try_from(value.len() + packet::CHUNK_HEADER_SIZE).unwrap_or(u16::MAX).to_be_bytes(),
+            );
+            chunk.extend_from_slice(&value);
+            Bytes::from(chunk)
+        };
+        let peer = Parameters { window: peer.window.min(MAX_PEER_WINDOW), ..peer };
+        let mut client = ClientConfig::new().with_snap(init(local), init(peer));
+        client.transport = Arc::new(transport);
+        let (handle, association) = endpoint.connect(client, NOWHERE).ok()?;
+        let header = Header {
+            source_port: settings.local_port,
+            destination_port: settings.remote_port,
+            verification_tag: peer.tag,
+        };
+        let local_header = Header {
+            source_port: settings.remote_port,
+            destination_port: settings.local_port,
+            verification_tag: local.tag,
+        };
+        let inbound_streams = local.inbound_streams.min(peer.outbound_streams);
+        Some(Self {
+            clock: Clock::anchored_at(now),
+            endpoint,
+            handle,
+            association,
+            packet_size: settings.packet_size,
+            header,
+            local_header,
+            streams: inbound_streams.min(local.outbound_streams).min(peer.inbound_streams),
+            inbound_streams,
+            discarded: BTreeSet::new(),
+            nearly_free: BTreeSet::new(),
+            resets: Resets::default(),
+            packets: VecDeque::new(),
+            violation: None,
+            shutdown_received: false,
+            window: WindowUpdate {
+                size: settings.receive_window,
+                peer_understands: peer.forward_tsn,
+                last: Acknowledgement {
+                    cumulative_tsn: peer.initial_tsn.wrapping_sub(1),
+                    window: settings.receive_window,
+                },
+                read_since: 0,
+                probe: None,
+            },
+        })
+    }
+
+    pub(super) fn streams(&self) -> u16 {
+        self.streams
+    }
+
+    pub(super) fn violation(&self) -> Option<u16> {
+        self.violation
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.association.is_closed()
+    }
+
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.shutdown_received
+    }
+
+    pub(super) fn handle_packet(
+        &mut self,
+        now: Timestamp,
+        packet: &Bytes,
+        header: Header,
+        chunks: &[Chunk<'_>],
+    ) -> Admitted {
+        let context = Context {
+            reply: self.header,
+            inbound_streams: self.inbound_streams,
+            discarded: &self.discarded,
+            resets: &self.resets,
+        };
+        let mut admitted = guard::admit(packet, header, chunks, context);
+        self.shutdown_received |= chunks.iter().any(|chunk| chunk.kind == chunk_type::SHUTDOWN);
+        self.violation = self.violation.or(admitted.violation);
+        self.packets.extend(admitted.reply.take());
+        if let Some(packet) = admitted.packet.take() {
+            if self.window.is_closed() && chunks.iter().any(|chunk| chunk.kind == chunk_type::DATA) {
+                self.window.probe = Some(packet.clone());
+            }
+            self.give(now, packet);
+        }
+        admitted
+    }
+
+    fn give(&mut self, now: Timestamp, packet: Bytes) {
+        let event = self.endpoint.handle(self.clock.instant(now), NOWHERE, None, None, packet);
+        if let Some((handle, DatagramEvent::AssociationEvent(event))) = event
+            && handle == self.handle
+        {
+            self.association.handle_event(event);
+        }
+    }
+
+    pub(super) fn collect(&mut self, events: &mut Vec<SctpEvent>) {
+        while let Some(event) = self.association.poll() {
+            match event {
+                Event::Stream(StreamEvent::Opened { id } | StreamEvent::Readable { id }) => {
+                    let event = SctpEvent::Readable(id);
+                    if !events.contains(&event) {
+                        events.push(event);
+                    }
+                }
+                Event::Stream(StreamEvent::Finished { id }) => {
+                    // What comes now is of the next owner.
+                    self.discarded.remove(&id);
+                    events.push(SctpEvent::IncomingReset(id));
+                }
+                Event::Stream(StreamEvent::ResetComplete { id }) => {
+                    self.nearly_free.insert(id);
+                }
+                Event::Stream(StreamEvent::ResetFailed { id, .. }) => {
+                    self.resets.forget(id);
+                    events.push(SctpEvent::ResetFailed(id));
+                }
+                _ => {}
+            }
+        }
+        self.collect_free_streams(events);
+        while self.association.poll_endpoint_event().is_some() {}
+        // Streams are known by their events; the second list of new ones would only grow.
+        while self.association.accept_stream().is_some() {}
+    }
+
+    /// A stream is free when nothing keeps it from being written to.
+    fn collect_free_streams(&mut self, events: &mut Vec<SctpEvent>) {
+        for stream in std::mem::take(&mut self.nearly_free) {
+            let free = match self.association.open_stream(stream, PayloadProtocolIdentifier::Binary) {
+                Ok(_) => true,
+                Err(Error::ErrStreamAlreadyExist) => {
+                    self.association.stream(stream).is_ok_and(|stream| stream.is_writable())
+                }
+                Err(_) => false,
+            };
+            if free {
+                self.resets.forget(stream);
+                events.push(SctpEvent::ResetComplete(stream));
+            } else {
+                self.nearly_free.insert(stream);
+            }
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Timestamp) {
+        self.association.handle_timeout(self.clock.instant(now));
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+        self.association.poll_timeout().map(|due| self.clock.timestamp(due))
+    }
+
+    pub(super) fn poll_packet(&mut self, now: Timestamp) -> Option<Bytes> {
+        if self.packets.is_empty() && self.window.is_due() {
+            self.window.read_since = 0;
+            self.provoke_acknowledgement(now);
+            // Otherwise the peer would wait for the timeout of its probe before it sends more.
+            if let Some(probe) = self.window.probe.take() {
+                self.give(now, probe);
+            }
+        }
+        // What is not sent may set free what waits behind it.
+        while self.packets.is_empty() {
+            let transmit = self.association.poll_transmit(self.clock.instant(now))?;
+            let Payload::RawEncode(packets) = transmit.payload else { return None };
+            for packet in packets {
+                self.queue(now, packet);
+            }
+        }
+        self.packets.pop_front()
+    }
+
+    /// Queues a packet of the association, if it is to be sent.
+    fn queue(&mut self, now: Timestamp, packet: Bytes) {
+        match packet.get(packet::HEADER_SIZE) {
+            Some(&chunk_type::SACK) => {
+                if let Some(acknowledgement) = outgoing::acknowledgement(&packet) {
+                    self.window.last = acknowledgement;
+                    self.window.read_since = 0;
+                }
+                outgoing::queue(packet, self.packet_size, &mut self.packets);
+            }
+            Some(&chunk_type::RE_CONFIG) => match self.resets.outgoing(packet) {
+                Outgoing::Send(packet) => self.packets.push_back(packet),
+                Outgoing::Answer(answer) => {
+                    self.give(now, packet::single(self.local_header, chunk_type::RE_CONFIG, 0, &answer));
+                }
+            },
+            _ => outgoing::queue(packet, self.packet_size, &mut self.packets),
+        }
+    }
+
+    /// Has the association send a SACK: RFC 3758 §3.6 asks for one in answer to a FORWARD TSN that brings nothing new.
+    fn provoke_acknowledgement(&mut self, now: Timestamp) {
+        let value = self.window.last.cumulative_tsn.to_be_bytes();
+        let packet = packet::single(self.local_header, chunk_type::FORWARD_TSN, 0, &value);
+        self.give(now, packet);
+    }
+
+    pub(super) fn open_stream(&mut self, stream: u16) {
+        // It exists already if the peer was first, which is as good.
+        let _ = self.association.open_stream(stream, PayloadProtocolIdentifier::Binary);
+    }
+
+    pub(super) fn write(&mut self, message: OutgoingMessage) -> bool {
+        let identifier = match message.protocol {
+            PayloadProtocol::Dcep => PayloadProtocolIdentifier::Dcep,
+            PayloadProtocol::Text => PayloadProtocolIdentifier::String,
+            PayloadProtocol::TextEmpty => PayloadProtocolIdentifier::StringEmpty,
+            PayloadProtocol::BinaryEmpty => PayloadProtocolIdentifier::BinaryEmpty,
+            PayloadProtocol::Binary => PayloadProtocolIdentifier::Binary,
+            // Deprecated and unknown ones are never sent (RFC 8831 §6.6).
+            PayloadProtocol::TextPartial | PayloadProtocol::BinaryPartial | PayloadProtocol::Unknown => return false,
+        };
+        // An empty write would consume a sequence number and stall the stream.
+        if message.payload.is_empty() {
+            return false;
+        }
+        let (reliability, value) = match message.reliability {
+            Reliability::Reliable => (ReliabilityType::Reliable, 0),
+            Reliability::MaxRetransmits(count) => (ReliabilityType::Rexmit, count.into()),
+            // A lifetime of 0 would expire before the first attempt.
+            Reliability::MaxPacketLifetime(lifetime) => {
+                (ReliabilityType::Timed, u32::try_from(lifetime.as_millis()).unwrap_or(u32::MAX).max(1))
+            }
+        };
+        let Ok(mut stream) = self.association.stream(message.stream) else {
+            return false;
+        };
+        stream.set_reliability_params(!message.ordered, reliability, value).is_ok()
+            && stream.set_default_payload_type(identifier).is_ok()
+            && stream.write_chunks(&mut [message.payload]).is_ok()
+    }
+
+    pub(super) fn buffered(&mut self, stream: u16) -> usize {
+        self.association.stream(stream).and_then(|stream| stream.buffered_amount()).unwrap_or(0)
+    }
+
+    pub(super) fn read(&mut self, stream: u16) -> Option<(PayloadProtocol, Bytes)> {
+        let mut chunks = self.association.stream(stream).ok()?.read_sctp().ok()??;
+        let length = chunks.len();
+        let payload = chunks.next(length)?.bytes;
+        self.window.read_since = self.window.read_since.saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
+        Some((guard::protocol_of(chunks.ppi, &payload), payload))
+    }
+
+    pub(super) fn reset_stream(&mut self, stream: u16) {
+        if let Ok(mut open) = self.association.stream(stream) {
+            // It fails only when the association is not established, and then all streams are gone.
+            let _ = open.close();
+            self.discarded.insert(stream);
+        }
+    }
+}

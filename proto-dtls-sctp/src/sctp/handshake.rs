@@ -1,0 +1,407 @@
+//! How an association is set up (RFC 9260 §5).
+//!
+//! Both sides send INIT as soon as DTLS is up, as browsers do, so a collision is the normal case. The wrapped crate is only given an association that is established: its
+//! own set-up reads the real clock, draws its tags from the operating system, and loses an association to a late duplicate INIT.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto_machine::{Rng, Timestamp};
+
+use super::packet::{self, Chunk, Header, Parameter, chunk_type};
+
+/// State cookies that are valid at a time; the oldest is forgotten for a new one.
+const MAX_COOKIES: usize = 4;
+/// How long a cookie is valid (RFC 9260 §16, Valid.Cookie.Life).
+const COOKIE_LIFETIME: Duration = Duration::from_secs(60);
+/// The longest pause between two INITs or COOKIE ECHOs.
+const MAX_RETRANSMISSION_TIMEOUT: Duration = Duration::from_secs(3);
+/// Bytes of unrecognized parameters that are reported back.
+const MAX_UNRECOGNIZED: usize = 256;
+/// RFC 9260 §3.3.2: a receiver window below this is an error.
+const MIN_WINDOW: u32 = 1500;
+
+/// Parameter types (RFC 9260 §3.3.2, RFC 3758 §3.1, RFC 5061 §4.2.7).
+mod parameter_type {
+    pub(super) const STATE_COOKIE: u16 = 7;
+    pub(super) const UNRECOGNIZED_PARAMETER: u16 = 8;
+    pub(super) const SUPPORTED_EXTENSIONS: u16 = 0x8008;
+    pub(super) const FORWARD_TSN_SUPPORTED: u16 = 0xC000;
+}
+
+/// What one side says about itself in INIT or INIT ACK.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Parameters {
+    pub(crate) tag: u32,
+    pub(crate) window: u32,
+    pub(crate) outbound_streams: u16,
+    pub(crate) inbound_streams: u16,
+    pub(crate) initial_tsn: u32,
+    /// Partial reliability (RFC 3758).
+    pub(crate) forward_tsn: bool,
+}
+
+impl Parameters {
+    /// The value of an INIT chunk that says this.
+    pub(crate) fn to_init(self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(64);
+        value.extend_from_slice(&self.tag.to_be_bytes());
+        value.extend_from_slice(&self.window.to_be_bytes());
+        value.extend_from_slice(&self.outbound_streams.to_be_bytes());
+        value.extend_from_slice(&self.inbound_streams.to_be_bytes());
+        value.extend_from_slice(&self.initial_tsn.to_be_bytes());
+        let mut extensions = vec![chunk_type::RE_CONFIG];
+        if self.forward_tsn {
+            packet::put_parameter(&mut value, Parameter { kind: parameter_type::FORWARD_TSN_SUPPORTED, value: &[] });
+            extensions.push(chunk_type::FORWARD_TSN);
+        }
+        packet::put_parameter(&mut value, Parameter { kind: parameter_type::SUPPORTED_EXTENSIONS, value: &extensions });
+        value
+    }
+}
+
+/// An INIT or INIT ACK as it was received.
+struct Received<'a> {
+    parameters: Parameters,
+    cookie: Option<&'a [u8]>,
+    /// Parameters to report back as unrecognized, encoded.
+    unrecognized: Vec<u8>,
+}
+
+/// Reads an INIT or INIT ACK. `None` if it must not be answered.
+fn read(value: &[u8]) -> Option<Received<'_>> {
+    let u16_at = |offset| packet::u16_at(value, offset);
+    let u32_at = |offset| packet::u32_at(value, offset);
+    let mut parameters = Parameters {
+        tag: u32_at(0)?,
+        window: u32_at(4)?,
+        outbound_streams: u16_at(8)?,
+        inbound_streams: u16_at(10)?,
+        initial_tsn: u32_at(12)?,
+        forward_tsn: false,
+    };
+    // RFC 9260 §3.3.2: none of these may be zero.
+    if parameters.tag == 0
+        || parameters.outbound_streams == 0
+        || parameters.inbound_streams == 0
+        || parameters.window < MIN_WINDOW
+    {
+        return None;
+    }
+    let mut cookie = None;
+    let mut unrecognized = Vec::new();
+    for parameter in packet::parameters(value.get(16..)?) {
+        let parameter = parameter?;
+        match parameter.kind {
+            parameter_type::STATE_COOKIE => cookie = Some(parameter.value),
+            parameter_type::FORWARD_TSN_SUPPORTED => parameters.forward_tsn = true,
+            parameter_type::SUPPORTED_EXTENSIONS => {
+                parameters.forward_tsn |= parameter.value.contains(&chunk_type::FORWARD_TSN);
+            }
+            kind => {
+                // RFC 9260 §3.2.1: the second highest bit asks for a report, the highest to go on behind it.
+                if kind & 0x4000 != 0 && unrecognized.len() + parameter.value.len() + 8 <= MAX_UNRECOGNIZED {
+                    let mut inner = Vec::new();
+                    packet::put_parameter(&mut inner, parameter);
+                    packet::put_parameter(
+                        &mut unrecognized,
+                        Parameter { kind: parameter_type::UNRECOGNIZED_PARAMETER, value: &inner },
+                    );
+                }
+                if kind & 0x8000 == 0 {
+                    break;
+                }
+            }
+        }
+    }
+    Some(Received { parameters, cookie, unrecognized })
+}
+
+/// A state cookie that was given out.
+///
+/// The peer behind DTLS is one, so there is no need for a stateless cookie that carries its contents: this one is random, and says nothing to anyone.
+struct Cookie {
+    value: [u8; 32],
+    issued: Timestamp,
+    /// The tag that the INIT ACK gave: that of the association, or another if one existed already.
+    local_tag: u32,
+    peer: Parameters,
+}
+
+/// When to send again.
+struct Retransmission {
+    due: Timestamp,
+    timeout: Duration,
+    /// When the chunk was sent, unless it has been retransmitted since (Karn's rule, RFC 9260 §6.3.1 C5).
+    sent: Option<Timestamp>,
+}
+
+impl Retransmission {
+    fn start(now: Timestamp, timeout: Duration) -> Self {
+        Self { due: now + timeout, timeout, sent: Some(now) }
+    }
+
+    /// Whether it is due; if so, the next one is set.
+    fn take_due(&mut self, now: Timestamp) -> bool {
+        let due = self.due <= now;
+        if due {
+            self.timeout = (self.timeout * 2).min(MAX_RETRANSMISSION_TIMEOUT.max(self.timeout));
+            self.due = now + self.timeout;
+            self.sent = None;
+        }
+        due
+    }
+}
+
+enum State {
+    /// COOKIE-WAIT
+    AwaitInitAck(Retransmission),
+    /// COOKIE-ECHOED
+    AwaitCookieAck { peer: Parameters, cookie: Vec<u8>, retransmission: Retransmission },
+    /// ESTABLISHED and everything after it
+    Established { peer: Parameters },
+}
+
+/// What a chunk has led to.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    /// Nothing that concerns anybody else.
+    Unchanged,
+    /// The association is established.
+    Established(Parameters),
+    /// The peer has proved that it lost the association and set up a new one, to which it gave this tag.
+    Restarted {
+        /// The peer's new tag.
+        peer_tag: u32,
+    },
+    /// An INIT came although the association is established. It was answered, nothing else (RFC 9260 §5.2.2).
+    UnexpectedInit,
+    /// The chunk was dropped: malformed, stale, forged, or not expected.
+    Dropped,
+}
+
+/// One end of the set-up.
+pub(crate) struct Handshake {
+    source_port: u16,
+    destination_port: u16,
+    local: Parameters,
+    rng: Rng,
+    state: State,
+    cookies: VecDeque<Cookie>,
+    outgoing: VecDeque<Bytes>,
+    round_trip_time: Option<Duration>,
+    initial_timeout: Duration,
+}
+
+impl Handshake {
+    /// Sends INIT.
+    pub(crate) fn start(
+        now: Timestamp,
+        ports: (u16, u16),
+        window: u32,
+        streams: u16,
+        initial_timeout: Duration,
+        mut rng: Rng,
+    ) -> Self {
+        let local = Parameters {
+            tag: nonzero(&mut rng),
+            window,
+            outbound_streams: streams,
+            inbound_streams: streams,
+            initial_tsn: nonzero(&mut rng),
+            forward_tsn: true,
+        };
+        let mut this = Self {
+            source_port: ports.0,
+            destination_port: ports.1,
+            local,
+            rng,
+            state: State::AwaitInitAck(Retransmission::start(now, initial_timeout)),
+            cookies: VecDeque::new(),
+            outgoing: VecDeque::new(),
+            round_trip_time: None,
+            initial_timeout,
+        };
+        this.send_init();
+        this
+    }
+
+    pub(crate) fn local(&self) -> Parameters {
+        self.local
+    }
+
+    /// Whether a tag was offered in an INIT ACK whose cookie may still come.
+    pub(crate) fn has_offered(&self, tag: u32) -> bool {
+        self.cookies.iter().any(|cookie| cookie.local_tag == tag)
+    }
+
+    /// The round-trip time, if it could be measured.
+    pub(crate) fn round_trip_time(&self) -> Option<Duration> {
+        self.round_trip_time
+    }
+
+    /// The header of packets to the peer, once its tag is known.
+    pub(crate) fn header(&self) -> Option<Header> {
+        match &self.state {
+            State::AwaitInitAck(_) => None,
+            State::AwaitCookieAck { peer, .. } | State::Established { peer } => Some(self.header_to(peer.tag)),
+        }
+    }
+
+    pub(crate) fn header_to(&self, verification_tag: u32) -> Header {
+        Header { source_port: self.source_port, destination_port: self.destination_port, verification_tag }
+    }
+
+    pub(crate) fn poll_packet(&mut self) -> Option<Bytes> {
+        self.outgoing.pop_front()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::AwaitInitAck(retransmission) | State::AwaitCookieAck { retransmission, .. } => {
+                Some(retransmission.due)
+            }
+            State::Established { .. } => None,
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
+        match &mut self.state {
+            State::AwaitInitAck(retransmission) => {
+                if retransmission.take_due(now) {
+                    self.send_init();
+                }
+            }
+            State::AwaitCookieAck { retransmission, .. } => {
+                if retransmission.take_due(now) {
+                    self.send_cookie_echo();
+                }
+            }
+            State::Established { .. } => {}
+        }
+    }
+
+    /// Takes in INIT. The caller has checked that it stands alone in a packet with verification tag 0.
+    pub(crate) fn handle_init(&mut self, now: Timestamp, value: &[u8]) -> Outcome {
+        let Some(Received { parameters: peer, unrecognized, .. }) = read(value) else {
+            return Outcome::Dropped;
+        };
+        let established = matches!(self.state, State::Established { .. });
+        // RFC 9260 §5.2.1: before, with the parameters of our own INIT; §5.2.2: after, with a new tag.
+        let local = Parameters { tag: if established { nonzero(&mut self.rng) } else { self.local.tag }, ..self.local };
+        if self.cookies.len() == MAX_COOKIES {
+            self.cookies.pop_front();
+        }
+        let cookie = Cookie { value: self.rng.bytes(), issued: now, local_tag: local.tag, peer };
+        let mut init_ack = local.to_init();
+        packet::put_parameter(&mut init_ack, Parameter { kind: parameter_type::STATE_COOKIE, value: &cookie.value });
+        init_ack.extend_from_slice(&unrecognized);
+        self.cookies.push_back(cookie);
+        self.send(peer.tag, chunk_type::INIT_ACK, &init_ack);
+        if established { Outcome::UnexpectedInit } else { Outcome::Unchanged }
+    }
+
+    /// Takes in INIT ACK.
+    pub(crate) fn handle_init_ack(&mut self, now: Timestamp, value: &[u8]) -> Outcome {
+        // RFC 9260 §5.2.3: unexpected in any other state.
+        let State::AwaitInitAck(retransmission) = &self.state else {
+            return Outcome::Dropped;
+        };
+        let Some(Received { parameters: peer, cookie: Some(cookie), .. }) = read(value) else {
+            return Outcome::Dropped;
+        };
+        self.round_trip_time = retransmission.sent.map(|sent| now - sent);
+        let timeout = self.round_trip_time.map_or(self.initial_timeout, |time| (time * 3).max(self.initial_timeout));
+        self.state = State::AwaitCookieAck {
+            peer,
+            cookie: cookie.to_vec(),
+            retransmission: Retransmission::start(now, timeout),
+        };
+        self.send_cookie_echo();
+        Outcome::Unchanged
+    }
+
+    /// Takes in COOKIE ECHO (RFC 9260 §5.2.4 and its table 12).
+    pub(crate) fn handle_cookie_echo(&mut self, now: Timestamp, value: &[u8]) -> Outcome {
+        let Some(cookie) = self.cookies.iter().find(|cookie| equal(&cookie.value, value)) else {
+            return Outcome::Dropped;
+        };
+        let (peer, tags_match, fresh) =
+            (cookie.peer, cookie.local_tag == self.local.tag, now - cookie.issued <= COOKIE_LIFETIME);
+        match &self.state {
+            State::AwaitInitAck(_) | State::AwaitCookieAck { .. } => {
+                if !fresh {
+                    return Outcome::Dropped;
+                }
+                self.state = State::Established { peer };
+                self.send(peer.tag, chunk_type::COOKIE_ACK, &[]);
+                Outcome::Established(peer)
+            }
+            // (D): a duplicate, valid however old. Its answer may have been lost.
+            State::Established { peer: current } if tags_match && current.tag == peer.tag => {
+                self.send(peer.tag, chunk_type::COOKIE_ACK, &[]);
+                Outcome::Unchanged
+            }
+            // (A): it knows neither of the tags in use. (B) is the same to us: the association that we have is not the one that the peer has.
+            State::Established { peer: current } if fresh && current.tag != peer.tag => {
+                Outcome::Restarted { peer_tag: peer.tag }
+            }
+            // (C)
+            State::Established { .. } => Outcome::Dropped,
+        }
+    }
+
+    /// Takes in COOKIE ACK.
+    pub(crate) fn handle_cookie_ack(&mut self) -> Outcome {
+        // RFC 9260 §5.2.5: unexpected in any other state.
+        let &State::AwaitCookieAck { peer, .. } = &self.state else {
+            return Outcome::Dropped;
+        };
+        self.state = State::Established { peer };
+        Outcome::Established(peer)
+    }
+
+    fn send_init(&mut self) {
+        // RFC 9260 §8.5.1: the verification tag of a packet with INIT is 0.
+        self.send(0, chunk_type::INIT, &self.local.to_init());
+    }
+
+    fn send_cookie_echo(&mut self) {
+        if let State::AwaitCookieAck { peer, cookie, .. } = &self.state {
+            let packet = packet::single(self.header_to(peer.tag), chunk_type::COOKIE_ECHO, 0, cookie);
+            self.queue(packet);
+        }
+    }
+
+    fn send(&mut self, verification_tag: u32, kind: u8, value: &[u8]) {
+        let mut writer = packet::Writer::new(self.header_to(verification_tag));
+        writer.chunk(Chunk { kind, flags: 0, value });
+        self.queue(writer.finish());
+    }
+
+    fn queue(&mut self, packet: Bytes) {
+        // Answers to a flood are dropped, as the network might.
+        if self.outgoing.len() < MAX_COOKIES * 2 {
+            self.outgoing.push_back(packet);
+        }
+    }
+}
+
+fn nonzero(rng: &mut Rng) -> u32 {
+    loop {
+        let value = rng.next_u32();
+        if value != 0 {
+            return value;
+        }
+    }
+}
+
+/// Compares without telling by the time it takes where the difference lies.
+fn equal(cookie: &[u8; 32], value: &[u8]) -> bool {
+    cookie.len() == value.len()
+        && cookie.iter().zip(value).fold(0, |difference, (one, other)| difference | (one ^ other)) == 0
+}
+
+#[cfg(test)]
+mod tests;

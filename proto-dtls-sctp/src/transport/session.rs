@@ -1,0 +1,184 @@
+//! A transport that was started: DTLS, and SCTP behind the gate.
+
+use std::time::Duration;
+
+use proto_machine::{Deadline, Seed, Timestamp};
+
+use crate::dtls::{Dtls, DtlsCounters, MAX_RECORD_OVERHEAD};
+use crate::sctp::{Sctp, SctpCounters, SctpSettings};
+use crate::{CipherSuite, DtlsRole, DtlsVersion, MaxMessageSize, SecureTransportConfig, StartParameters, fingerprint};
+
+/// The least and the most that SCTP waits before it sends INIT again.
+const SETUP_TIMEOUT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
+/// What it waits while nothing is known about the path.
+const DEFAULT_SETUP_TIMEOUT: Duration = Duration::from_millis(500);
+/// RFC 9260 §3.3.2 has no window below 1500 bytes; a little more lets messages be put together.
+const MIN_RECEIVE_WINDOW: u32 = 4096;
+
+/// DTLS, and SCTP behind the gate.
+pub(super) struct Session {
+    pub(super) dtls: Dtls,
+    gate: Gate,
+    parameters: StartParameters,
+    max_message_size: usize,
+    version: Option<DtlsVersion>,
+    sctp_seed: Seed,
+}
+
+/// What stands between the peer and the channels.
+enum Gate {
+    /// No certificate has been seen.
+    AwaitCertificate,
+    /// The certificate matches; the handshake goes on.
+    AwaitHandshake { certificate: Vec<u8> },
+    /// The handshake is complete and the certificate matches.
+    Open { certificate: Vec<u8>, sctp: Box<Sctp> },
+    /// Nothing passes any more.
+    Shut { certificate: Option<Vec<u8>>, counters: SctpCounters },
+}
+
+/// The certificate of the peer matches no fingerprint, or there is none.
+pub(super) struct Mismatch;
+
+impl Session {
+    pub(super) fn new(
+        dtls: Dtls,
+        parameters: StartParameters,
+        config: &SecureTransportConfig,
+        sctp_seed: Seed,
+    ) -> Self {
+        let max_message_size = match parameters.remote_max_message_size {
+            MaxMessageSize::Limited(limit) => limit.min(config.max_send_message_size),
+            MaxMessageSize::Unlimited => config.max_send_message_size,
+        };
+        Self { dtls, gate: Gate::AwaitCertificate, parameters, max_message_size, version: None, sctp_seed }
+    }
+
+    pub(super) fn role(&self) -> DtlsRole {
+        self.parameters.role
+    }
+
+    pub(super) fn max_message_size(&self) -> usize {
+        self.max_message_size
+    }
+
+    /// Once connected.
+    pub(super) fn version(&self) -> Option<DtlsVersion> {
+        self.version
+    }
+
+    /// Once connected.
+    pub(super) fn cipher_suite(&self) -> Option<CipherSuite> {
+        self.version.and(self.dtls.cipher_suite())
+    }
+
+    /// The certificate that matches.
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        match &self.gate {
+            Gate::AwaitCertificate => None,
+            Gate::AwaitHandshake { certificate } | Gate::Open { certificate, .. } => Some(certificate),
+            Gate::Shut { certificate, .. } => certificate.as_deref(),
+        }
+    }
+
+    /// SCTP, if the gate is open.
+    pub(super) fn sctp(&mut self) -> Option<&mut Sctp> {
+        match &mut self.gate {
+            Gate::Open { sctp, .. } => Some(sctp),
+            Gate::AwaitCertificate | Gate::AwaitHandshake { .. } | Gate::Shut { .. } => None,
+        }
+    }
+
+    pub(super) fn counters(&self) -> (DtlsCounters, SctpCounters) {
+        let sctp = match &self.gate {
+            Gate::AwaitCertificate | Gate::AwaitHandshake { .. } => SctpCounters::default(),
+            Gate::Open { sctp, .. } => sctp.counters(),
+            Gate::Shut { counters, .. } => *counters,
+        };
+        (self.dtls.counters(), sctp)
+    }
+
+    /// As SCTP has measured it.
+    pub(super) fn round_trip_time(&self) -> Option<Duration> {
+        match &self.gate {
+            Gate::Open { sctp, .. } => sctp.round_trip_time(),
+            Gate::AwaitCertificate | Gate::AwaitHandshake { .. } | Gate::Shut { .. } => None,
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Deadline> {
+        let dtls = self.dtls.poll_timeout().map(|at| Deadline { at, reason: "dtls" });
+        match &self.gate {
+            Gate::Open { sctp, .. } => Deadline::earliest(dtls, sctp.poll_timeout()),
+            Gate::AwaitCertificate | Gate::AwaitHandshake { .. } | Gate::Shut { .. } => dtls,
+        }
+    }
+
+    /// Looks at the certificate of the peer, the first time it is shown.
+    pub(super) fn check_certificate(&mut self, certificate: Vec<u8>) -> Result<(), Mismatch> {
+        if matches!(self.gate, Gate::AwaitCertificate) {
+            if !fingerprint::matches(&certificate, &self.parameters.remote_fingerprints) {
+                return Err(Mismatch);
+            }
+            self.gate = Gate::AwaitHandshake { certificate };
+        }
+        Ok(())
+    }
+
+    /// The handshake is complete: opens the gate and starts SCTP, if the certificate has been found to match.
+    pub(super) fn open_gate(
+        &mut self,
+        now: Timestamp,
+        config: &SecureTransportConfig,
+        round_trip_time: Option<Duration>,
+    ) -> Result<(), Mismatch> {
+        match &mut self.gate {
+            Gate::AwaitHandshake { certificate } => {
+                let certificate = std::mem::take(certificate);
+                let settings = sctp_settings(config, &self.parameters, round_trip_time);
+                let sctp = Box::new(Sctp::start(now, settings, self.sctp_seed.child("association").into_rng()));
+                self.gate = Gate::Open { certificate, sctp };
+                self.version = self.dtls.version();
+                Ok(())
+            }
+            // A handshake without certificate is as good as one with the wrong certificate.
+            Gate::AwaitCertificate => Err(Mismatch),
+            Gate::Open { .. } | Gate::Shut { .. } => Ok(()),
+        }
+    }
+
+    /// Shuts the gate. ABORT comes first, then close_notify, which ends everything for the peer.
+    pub(super) fn end(&mut self, now: Timestamp) {
+        let (_, counters) = self.counters();
+        let certificate = self.certificate().map(<[u8]>::to_vec);
+        if let Some(sctp) = self.sctp() {
+            sctp.abort();
+            if let Some(packet) = sctp.poll_packet(now, &mut Vec::new()) {
+                self.dtls.send(now, &packet, &mut Vec::new());
+            }
+        }
+        self.gate = Gate::Shut { certificate, counters };
+        self.dtls.close(now);
+    }
+}
+
+fn sctp_settings(
+    config: &SecureTransportConfig,
+    parameters: &StartParameters,
+    round_trip_time: Option<Duration>,
+) -> SctpSettings {
+    let clamp = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    let receive_window = clamp(config.receive_buffer.max(config.max_receive_message_size.saturating_mul(2)));
+    SctpSettings {
+        local_port: parameters.local_sctp_port,
+        remote_port: parameters.remote_sctp_port,
+        packet_size: config.datagram_size - MAX_RECORD_OVERHEAD,
+        receive_window: receive_window.max(MIN_RECEIVE_WINDOW),
+        max_receive_message_size: clamp(config.max_receive_message_size),
+        // The limit is watched above, where 0 means that there is none.
+        max_send_message_size: u32::MAX,
+        streams: config.max_channels.max(1),
+        retransmission_timeout: round_trip_time
+            .map_or(DEFAULT_SETUP_TIMEOUT, |time| (time * 3).clamp(SETUP_TIMEOUT.0, SETUP_TIMEOUT.1)),
+    }
+}

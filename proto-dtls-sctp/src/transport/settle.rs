@@ -1,0 +1,180 @@
+//! What flows between the layers.
+
+use proto_machine::Timestamp;
+
+use super::session::Mismatch;
+use super::{Phase, SecureTransport};
+use crate::dtls::DtlsEvent;
+use crate::sctp::SctpEvent;
+use crate::{
+    CipherSuite, DtlsTransportState, SctpFailure, SctpFailureReason, SctpTransportState, SecureError, SecureEvent,
+};
+
+/// Records with 64-bit random nonces after which the odds of a repeated one are 2^-32.
+const NONCE_WARNING: u64 = 92_682;
+
+impl SecureTransport {
+    pub(super) fn set_dtls_state(&mut self, state: DtlsTransportState) {
+        self.dtls_state = state;
+        self.channels.events.push(SecureEvent::DtlsStateChange(state));
+    }
+
+    /// Carries what DTLS and SCTP have to say to where it belongs, until nothing is left. All data flow upwards is in here.
+    pub(super) fn settle(&mut self, now: Timestamp, mut dtls_events: Vec<DtlsEvent>) {
+        let mut sctp_events = std::mem::take(&mut self.sctp_events);
+        loop {
+            for event in dtls_events.drain(..) {
+                self.handle_dtls_event(now, event, &mut sctp_events);
+            }
+            while !sctp_events.is_empty() {
+                let batch = std::mem::take(&mut sctp_events);
+                for event in batch {
+                    self.handle_sctp_event(event);
+                }
+            }
+            if let Phase::Started(session) = &mut self.phase
+                && let Some(sctp) = session.sctp()
+            {
+                self.channels.read(now, sctp, &mut sctp_events);
+            }
+            if sctp_events.is_empty() {
+                break;
+            }
+        }
+        self.dtls_events = dtls_events;
+        self.sctp_events = sctp_events;
+    }
+
+    fn handle_dtls_event(&mut self, now: Timestamp, event: DtlsEvent, sctp_events: &mut Vec<SctpEvent>) {
+        match event {
+            DtlsEvent::Certificate(certificate) => self.check_certificate(now, certificate),
+            DtlsEvent::Connected => self.connected(now),
+            DtlsEvent::Data(data) => {
+                // Nothing is taken from a peer before the gate is open.
+                if let Phase::Started(session) = &mut self.phase
+                    && let Some(sctp) = session.sctp()
+                {
+                    sctp.handle_packet(now, &data, sctp_events);
+                    self.keep_order(sctp_events);
+                }
+            }
+            DtlsEvent::CloseNotify => {
+                self.lose_association(SctpFailure { cause_code: None, reason: SctpFailureReason::TransportClosed });
+                self.end(now);
+                if !matches!(self.dtls_state, DtlsTransportState::Closed | DtlsTransportState::Failed) {
+                    self.set_dtls_state(DtlsTransportState::Closed);
+                }
+            }
+            DtlsEvent::Failed(failure) => self.fail(now, SecureError::Dtls(failure)),
+        }
+    }
+
+    /// What one packet has led to is handled before the next is looked at.
+    fn keep_order(&mut self, sctp_events: &mut Vec<SctpEvent>) {
+        for event in std::mem::take(sctp_events) {
+            self.handle_sctp_event(event);
+        }
+    }
+
+    fn check_certificate(&mut self, now: Timestamp, certificate: Vec<u8>) {
+        if let Phase::Started(session) = &mut self.phase
+            && let Err(Mismatch) = session.check_certificate(certificate)
+        {
+            self.fail(now, SecureError::FingerprintMismatch);
+        }
+    }
+
+    fn connected(&mut self, now: Timestamp) {
+        let Phase::Started(session) = &mut self.phase else { return };
+        match session.open_gate(now, &self.config, self.round_trip_time) {
+            Ok(()) if self.failure.is_none() => self.set_dtls_state(DtlsTransportState::Connected),
+            Ok(()) => {}
+            Err(Mismatch) => self.fail(now, SecureError::FingerprintMismatch),
+        }
+    }
+
+    fn handle_sctp_event(&mut self, event: SctpEvent) {
+        match event {
+            SctpEvent::Established { streams } => {
+                self.sctp_state = SctpTransportState::Connected;
+                self.channels.events.push(SecureEvent::SctpStateChange(SctpTransportState::Connected));
+                if let Phase::Started(session) = &mut self.phase
+                    && let Some(sctp) = session.sctp()
+                {
+                    self.channels.association_up(streams, sctp);
+                }
+            }
+            SctpEvent::Readable(stream) => self.channels.mark_readable(stream),
+            SctpEvent::IncomingReset(stream) => self.channels.incoming_reset(stream),
+            SctpEvent::ResetComplete(stream) => self.channels.stream_is_free(stream),
+            SctpEvent::ResetFailed(stream) => self.channels.stream_is_lost(stream),
+            SctpEvent::Lost(failure) => self.lose_association(failure),
+        }
+    }
+
+    fn lose_association(&mut self, failure: SctpFailure) {
+        if self.sctp_state == SctpTransportState::Closed {
+            return;
+        }
+        self.sctp_failure = Some(failure);
+        self.sctp_state = SctpTransportState::Closed;
+        self.channels.association_down(failure);
+        self.channels.events.push(SecureEvent::SctpStateChange(SctpTransportState::Closed));
+    }
+
+    /// Ends everything for a reason that stays.
+    fn fail(&mut self, now: Timestamp, error: SecureError) {
+        if self.failure.is_some() || self.dtls_state == DtlsTransportState::Closed {
+            return;
+        }
+        self.lose_association(SctpFailure { cause_code: None, reason: SctpFailureReason::TransportClosed });
+        self.end(now);
+        self.set_dtls_state(DtlsTransportState::Failed);
+        self.failure = Some(error.clone());
+        self.channels.events.push(SecureEvent::Failed(error));
+    }
+
+    fn end(&mut self, now: Timestamp) {
+        if let Phase::Started(session) = &mut self.phase {
+            session.end(now);
+        }
+    }
+
+    /// Seals the next SCTP packet, if there is one.
+    pub(super) fn produce(&mut self, now: Timestamp) -> bool {
+        let mut sctp_events = std::mem::take(&mut self.sctp_events);
+        let mut dtls_events = std::mem::take(&mut self.dtls_events);
+        let mut produced = false;
+        if let Phase::Started(session) = &mut self.phase {
+            if let Some(sctp) = session.sctp() {
+                self.channels.flush(now, sctp, &mut sctp_events);
+                if let Some(packet) = sctp.poll_packet(now, &mut sctp_events) {
+                    session.dtls.send(now, &packet, &mut dtls_events);
+                    produced = true;
+                }
+            }
+            if produced && session.dtls.cipher_suite().is_some_and(CipherSuite::has_random_nonces) {
+                self.statistics.random_nonce_records += 1;
+            }
+        }
+        self.sctp_events = sctp_events;
+        self.settle(now, dtls_events);
+        if produced {
+            self.watch_nonces(now);
+        }
+        produced
+    }
+
+    fn watch_nonces(&mut self, now: Timestamp) {
+        let records = self.statistics.random_nonce_records;
+        if records == 0 {
+            return;
+        }
+        if records == NONCE_WARNING {
+            self.channels.events.push(SecureEvent::NonceWarning);
+        }
+        if records >= self.config.gcm_record_limit {
+            self.fail(now, SecureError::NonceLimit { records: self.config.gcm_record_limit });
+        }
+    }
+}

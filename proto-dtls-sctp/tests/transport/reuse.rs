@@ -1,0 +1,67 @@
+//! Ids that are used again as soon as they are free.
+
+use std::time::Duration;
+
+use proto_dtls_sctp::{ChannelKey, DataChannelOptions, Message, SecureEvent};
+
+use crate::common::{LEFT, Pair, Path, RIGHT};
+
+/// The left end opens a channel as soon as the last one is closed, always with the same id; each is closed by one end or both when its message has come.
+fn reuse(seed: u64, path: Path, rounds: usize, closers: &[&[usize]]) {
+    let mut pair = Pair::with_configs(seed, Path::default(), |_, config| config.max_channels = 1);
+    pair.connect();
+    pair.path = path;
+    let mut handled = [0; 2];
+    let mut open: Option<ChannelKey> = None;
+    let mut done = 0;
+    for _ in 0..2_000 {
+        if done == rounds {
+            return;
+        }
+        if open.is_none() {
+            // The id is free on this side from the very moment of the event.
+            let key = pair.ends[LEFT].transport.create_channel(pair.now, DataChannelOptions::new("label")).unwrap();
+            pair.send(LEFT, key, Message::text(format!("round {done}")));
+            open = Some(key);
+        }
+        pair.run(Duration::from_secs(20), |pair| {
+            [LEFT, RIGHT].iter().any(|&end| pair.ends[end].events.len() > handled[end])
+        });
+        for end in [LEFT, RIGHT] {
+            for event in pair.ends[end].events[handled[end]..].to_vec() {
+                handled[end] += 1;
+                match event {
+                    SecureEvent::ChannelError { .. } => panic!("seed {seed}, round {done}: {event:?}"),
+                    SecureEvent::Message { channel, message } => {
+                        assert_eq!(message, Message::text(format!("round {done}")), "seed {seed}");
+                        for &closer in closers[done % closers.len()] {
+                            let key = if closer == RIGHT { Some(channel) } else { open };
+                            pair.ends[closer].transport.close_channel(pair.now, key.unwrap()).unwrap();
+                        }
+                    }
+                    SecureEvent::ChannelClosed { channel } if end == LEFT => {
+                        assert_eq!(open.take(), Some(channel), "seed {seed}");
+                        done += 1;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    panic!("seed {seed}: {done} of {rounds} rounds");
+}
+
+#[test]
+fn an_id_can_be_used_again_in_the_moment_it_is_free_whoever_closed() {
+    reuse(1200, Path::default(), 20, &[&[LEFT]]);
+    reuse(1201, Path::default(), 20, &[&[RIGHT]]);
+    reuse(1202, Path::default(), 20, &[&[LEFT, RIGHT]]);
+}
+
+#[test]
+fn an_id_can_be_used_again_on_a_bad_path() {
+    for seed in 1300..1360 {
+        let path = Path { loss: 150, duplication: 100, jitter: Duration::from_millis(40), ..Path::default() };
+        reuse(seed, path, 12, &[&[LEFT], &[RIGHT], &[LEFT, RIGHT]]);
+    }
+}

@@ -1,0 +1,127 @@
+//! Datagrams in, payload in and out.
+
+use proto_machine::{Path, Room, Segments, Timestamp, Transmit, TransmitBuffer};
+
+use super::{IceAgent, RemoteSession};
+use crate::pair::PairState;
+use crate::stun::{MessageClass, StunDefect, StunMessage};
+use crate::{DropReason, IceTransportState};
+
+impl IceAgent {
+    /// Takes in a datagram of one of the agent's sockets: every datagram of the other agent and of the STUN servers enters here.
+    ///
+    /// STUN is handled. Payload, which is anything that begins like DTLS (RFC 7983 §7), is returned to be handed up if it came over a validated path. Over a path on which the other
+    /// agent's check was authenticated and ours is not answered yet, a few datagrams are held; [`poll_held`](Self::poll_held) hands them over on
+    /// validation. All else is dropped and counted.
+    #[must_use = "the payload of a validated path is to be handed up"]
+    pub fn handle_datagram<'a>(&mut self, now: Timestamp, path: Path, datagram: &'a mut [u8]) -> Option<&'a mut [u8]> {
+        if self.state == IceTransportState::Closed {
+            self.drops.count(DropReason::Closed);
+            return None;
+        }
+        match datagram.first() {
+            Some(20..=63) => self.take_payload(now, path, datagram),
+            Some(0..=3) => {
+                self.take_message(now, path, datagram);
+                None
+            }
+            _ => {
+                self.drops.count(DropReason::UnknownProtocol);
+                None
+            }
+        }
+    }
+
+    /// Hands over payload that came before its path was validated, in order of arrival. To be called after [`handle_datagram`](Self::handle_datagram) until it is dry.
+    #[must_use]
+    pub fn poll_held(&mut self) -> Option<Vec<u8>> {
+        self.held.poll()
+    }
+
+    /// Whether there is a path for data: the selected pair, or before nomination the best valid pair (RFC 8445 §12.1). Never an address that no check of ours has
+    /// validated, and never without consent.
+    #[must_use]
+    pub fn can_send(&self) -> bool {
+        self.data_path.is_some()
+    }
+
+    /// Lets `write` fill the cleared buffer behind the room that the path for data asks for, and adds the path. `None`, and `write` is not called, while
+    /// [`can_send`](Self::can_send) says no.
+    pub fn wrap(
+        &mut self,
+        now: Timestamp,
+        buffer: &mut TransmitBuffer,
+        write: impl FnOnce(&mut TransmitBuffer) -> Option<Segments>,
+    ) -> Option<Transmit> {
+        let path = self.data_path?;
+        let pair = self.checklist.get_mut(&path)?;
+        // RFC 7675 §5.1: without consent, transmission ceases, even if the driver is late with the timeout.
+        if pair.validation()?.consent.is_expired(now) {
+            return None;
+        }
+        // A direct path needs no room; a relayed one will.
+        let segments = buffer.with_room(Room::default(), write)?;
+        let counters = &mut pair.counters;
+        counters.packets_sent += segments.count.get() as u64;
+        counters.bytes_sent += buffer.bytes().len() as u64;
+        counters.last_packet_sent = Some(now);
+        pair.last_sent_at = now;
+        Some(Transmit { path, segments })
+    }
+
+    /// Whether somebody with the credentials has sent a check on this path, or answered ours: what comes over it is for this agent and no other.
+    #[must_use]
+    pub fn has_authenticated(&self, path: &Path) -> bool {
+        match self.checklist.get(path) {
+            Some(pair) => matches!(pair.state, PairState::Succeeded(_)) || pair.is_authenticated_by_peer(),
+            None => matches!(&self.remote.session, RemoteSession::Awaited(early) if early.contains(*path)),
+        }
+    }
+
+    fn take_payload<'a>(&mut self, now: Timestamp, path: Path, datagram: &'a mut [u8]) -> Option<&'a mut [u8]> {
+        let is_authenticated = match self.checklist.get_mut(&path) {
+            Some(pair) => match pair.state {
+                PairState::Succeeded(_) => {
+                    let counters = &mut pair.counters;
+                    counters.packets_received += 1;
+                    counters.bytes_received += datagram.len() as u64;
+                    counters.last_packet_received = Some(now);
+                    return Some(datagram);
+                }
+                PairState::Failed(_) => false,
+                _ => pair.is_authenticated_by_peer(),
+            },
+            None => matches!(&self.remote.session, RemoteSession::Awaited(early) if early.contains(path)),
+        };
+        if !is_authenticated {
+            self.drops.count(DropReason::UnvalidatedPath);
+        } else if !self.held.hold(path, datagram) {
+            self.drops.count(DropReason::HeldFull);
+        }
+        None
+    }
+
+    fn take_message(&mut self, now: Timestamp, path: Path, datagram: &[u8]) {
+        let message = match StunMessage::parse(datagram) {
+            Ok(message) => message,
+            Err(defect) => {
+                self.drops.count(match defect {
+                    StunDefect::Malformed => DropReason::MalformedStun,
+                    StunDefect::WrongFingerprint => DropReason::BadFingerprint,
+                    StunDefect::UnknownMethod => DropReason::UnexpectedStun,
+                });
+                return;
+            }
+        };
+        if self.gatherer.socket_at(path.local).is_none() {
+            self.drops.count(DropReason::UnknownSocket);
+            return;
+        }
+        match message.class {
+            MessageClass::Request => self.take_request(now, path, &message),
+            MessageClass::Success | MessageClass::Error => self.take_response(now, path, &message),
+            // RFC 8445 §11: keepalives do nothing but keep mappings alive.
+            MessageClass::Indication => {}
+        }
+    }
+}

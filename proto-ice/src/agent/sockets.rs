@@ -1,0 +1,96 @@
+//! Gathering, seen from the agent: sockets become host candidates, answers of servers become server-reflexive ones.
+
+use std::net::SocketAddr;
+
+use proto_machine::{SocketEvent, Timestamp};
+
+use super::IceAgent;
+use crate::candidate::is_usable_remote;
+use crate::candidates::ServerReflexive;
+use crate::gather::{Answered, OpenedSocket, RequestId};
+use crate::interface::usable_addresses;
+use crate::transaction::Transaction;
+use crate::{IceTransportState, InterfaceAddress, PairFailure};
+
+impl IceAgent {
+    /// Asks for a socket at every usable address, in order of preference, and for the addresses of the STUN servers.
+    ///
+    /// It may be called again with more addresses while candidates are gathered. Once gathering is complete it does nothing: after the end of candidates
+    /// was signalled, no more may follow (RFC 8838 §13).
+    pub fn gather(&mut self, now: Timestamp, interfaces: &[InterfaceAddress]) {
+        if matches!(self.state, IceTransportState::Closed | IceTransportState::Failed) {
+            return;
+        }
+        self.gatherer.gather(&usable_addresses(interfaces, self.config.address_policy));
+        self.settle(now);
+    }
+
+    pub(super) fn take_socket_event(&mut self, now: Timestamp, event: SocketEvent) {
+        if self.state == IceTransportState::Closed {
+            return;
+        }
+        match event {
+            SocketEvent::Opened { socket, local } => {
+                if let Some(opened) = self.gatherer.opened(socket, local) {
+                    self.add_host_candidate(now, opened);
+                }
+            }
+            SocketEvent::Failed { socket, error } => {
+                if let Some((was_open_at, error)) = self.gatherer.failed(socket, &error) {
+                    self.outbox.error(error);
+                    if let Some(base) = was_open_at {
+                        self.lose_socket(base);
+                    }
+                }
+            }
+            SocketEvent::Resolved { lookup, result } => {
+                if let Some(error) = self.gatherer.resolved(lookup, &result) {
+                    self.outbox.error(error);
+                }
+            }
+            // Events of sockets that this agent does not ask for.
+            _ => {}
+        }
+        self.settle(now);
+    }
+
+    /// A server has told how it sees us.
+    pub(super) fn take_server_answer(
+        &mut self,
+        now: Timestamp,
+        id: RequestId,
+        transaction: &Transaction,
+        mapped: SocketAddr,
+    ) {
+        let (base, server) = (transaction.path.local, transaction.path.remote);
+        let Some(Answered::First { server: server_index }) = self.gatherer.answered(now, id) else {
+            return;
+        };
+        if !is_usable_remote(mapped) || mapped.is_ipv4() != base.is_ipv4() {
+            return;
+        }
+        let url = self.gatherer.url(server_index);
+        let candidate = ServerReflexive { address: mapped, base, server, server_index, url };
+        if let Some(candidate) = self.local.candidates.add_server_reflexive(&candidate) {
+            // No pair of its own: its base is paired already (RFC 8445 §6.1.2.4).
+            self.outbox.candidate(candidate.clone());
+        }
+    }
+
+    fn add_host_candidate(&mut self, now: Timestamp, opened: OpenedSocket) {
+        if let Some(candidate) = self.local.candidates.add_host(opened.address, opened.rank) {
+            self.outbox.candidate(candidate.clone());
+        }
+        let remotes: Vec<_> = self.remote.candidates.signalled_ids().collect();
+        for remote in remotes {
+            self.pair(opened.address, remote, now);
+        }
+    }
+
+    fn lose_socket(&mut self, base: SocketAddr) {
+        let paths: Vec<_> = self.checklist.iter().map(|(&path, _)| path).filter(|path| path.local == base).collect();
+        for path in paths {
+            self.fail_pair(path, PairFailure::SocketLost);
+        }
+    }
+}

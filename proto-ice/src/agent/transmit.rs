@@ -1,0 +1,262 @@
+//! What the agent sends of its own: responses, consent checks, retransmissions, new checks and requests, keepalives, in this order.
+
+use std::time::Duration;
+
+use proto_machine::{Path, Segments, Timestamp, Transmit, TransmitBuffer};
+use stun_types::attribute::AttributeType;
+
+use super::nominate::Nomination;
+use super::{IceAgent, RemoteSession};
+use crate::pacer::Turn;
+use crate::pair::{Pair, PairState};
+use crate::stun::{CheckRequest, Nominate, StunBuffer, TransactionId};
+use crate::transaction::{CheckAttributes, Purpose, Transaction};
+use crate::{IceConfig, IceTransportState};
+
+/// Tr: RFC 8445 §11 allows no smaller value.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// A response that is owed.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) path: Path,
+    pub(super) transaction: TransactionId,
+    pub(super) kind: ResponseKind,
+}
+
+#[derive(Debug)]
+pub(super) enum ResponseKind {
+    Success,
+    Error(u16),
+    UnknownAttributes(Vec<AttributeType>),
+}
+
+/// A message that is to be sent. One that could not be written is as good as lost on the way.
+type Outgoing = (Path, Option<StunBuffer>);
+
+impl IceAgent {
+    pub(super) fn transmit(&mut self, now: Timestamp, buffer: &mut TransmitBuffer) -> Option<Transmit> {
+        if self.state == IceTransportState::Closed {
+            return None;
+        }
+        loop {
+            let (path, message) = self.next_message(now)?;
+            if let Some(pair) = self.checklist.get_mut(&path) {
+                pair.last_sent_at = now;
+            }
+            if let Some(segments) = message.and_then(|message| put(buffer, message.bytes())) {
+                return Some(Transmit { path, segments });
+            }
+        }
+    }
+
+    /// Starts no check and no gathering request before `at`, for a parent whose agents share a budget (RFC 8445 §14.2).
+    pub fn delay_transactions(&mut self, at: Timestamp) {
+        self.pacer.delay(at);
+    }
+
+    /// When the next check or gathering request may start; moves on when one does.
+    #[must_use]
+    pub fn earliest_transaction(&self) -> Timestamp {
+        self.pacer.next_at()
+    }
+
+    /// When the next transaction may start, if there is one to start.
+    pub(super) fn next_paced(&self) -> Option<Timestamp> {
+        if !self.transactions.has_room() || self.state == IceTransportState::Failed {
+            return None;
+        }
+        let has_checks = self.can_check() && (self.checklist.has_triggered() || self.has_ordinary_checks());
+        let work_at = if has_checks { Some(Timestamp::ZERO) } else { self.gatherer.next_deadline() };
+        work_at.map(|at| at.max(self.pacer.next_at()))
+    }
+
+    /// When the path for data needs a keepalive (RFC 8445 §11). Consent checks are more frequent by default.
+    pub(super) fn keepalive_due_at(&self) -> Option<Timestamp> {
+        let pair = self.checklist.get(&self.data_path?)?;
+        Some(pair.last_sent_at + KEEPALIVE_INTERVAL)
+    }
+
+    fn next_message(&mut self, now: Timestamp) -> Option<Outgoing> {
+        self.next_response()
+            .or_else(|| self.next_consent_check(now))
+            .or_else(|| self.next_retransmission(now))
+            .or_else(|| self.next_transaction(now))
+            .or_else(|| self.next_keepalive(now))
+    }
+
+    fn next_response(&mut self) -> Option<Outgoing> {
+        let Response { path, transaction, kind } = self.responses.pop_front()?;
+        let key = &self.local.key;
+        let message = match kind {
+            ResponseKind::Success => StunBuffer::success(transaction, path.remote, key),
+            ResponseKind::Error(code) => StunBuffer::error(transaction, code, key),
+            ResponseKind::UnknownAttributes(unknown) => StunBuffer::unknown_attributes(transaction, &unknown, key),
+        };
+        if let Some(pair) = self.checklist.get_mut(&path) {
+            pair.counters.responses_sent += 1;
+        }
+        Some((path, message.ok()))
+    }
+
+    /// RFC 7675 §5.1: a check of every valid pair every few seconds, with a new transaction id, sent once.
+    fn next_consent_check(&mut self, now: Timestamp) -> Option<Outgoing> {
+        let is_due = |pair: &Pair| pair.validation().is_some_and(|valid| valid.consent.next_check_at() <= now);
+        let path = self.checklist.iter().find(|(_, pair)| is_due(pair)).map(|(&path, _)| path)?;
+        let attributes = self.check_attributes(path, Nominate::No);
+        let interval = self.config.consent_interval;
+        let pair = self.checklist.get_mut(&path)?;
+        pair.counters.consent_requests_sent += 1;
+        pair.validation_mut()?.consent.checked(now, interval, &mut self.rng);
+        let id = self.start(now, path, Purpose::Consent(attributes));
+        Some((path, self.check(id, attributes)))
+    }
+
+    fn next_retransmission(&mut self, now: Timestamp) -> Option<Outgoing> {
+        let (id, path, purpose) = self.transactions.retransmit_due(now)?;
+        let message = match purpose {
+            Purpose::Check(attributes) | Purpose::Consent(attributes) => self.check(id, attributes),
+            Purpose::Gathering(_) => StunBuffer::server_request(id).ok(),
+        };
+        Some((path, message))
+    }
+
+    /// RFC 8445 §6.1.4.2 and §14.2: one new transaction each Ta. Triggered checks go first; then ordinary checks and requests to servers take turns.
+    fn next_transaction(&mut self, now: Timestamp) -> Option<Outgoing> {
+        if !self.pacer.is_open(now) || !self.transactions.has_room() || self.state == IceTransportState::Failed {
+            return None;
+        }
+        if let Some(outgoing) = self.next_triggered_check(now) {
+            return Some(outgoing);
+        }
+        match self.pacer.turn() {
+            Turn::Gathering => self.next_server_request(now).or_else(|| self.next_ordinary_check(now)),
+            Turn::Checks => self.next_ordinary_check(now).or_else(|| self.next_server_request(now)),
+        }
+    }
+
+    fn next_triggered_check(&mut self, now: Timestamp) -> Option<Outgoing> {
+        if !self.can_check() {
+            return None;
+        }
+        while let Some(path) = self.checklist.pop_triggered() {
+            let is_wanted = match self.checklist.get(&path).map(|pair| &pair.state) {
+                Some(PairState::Succeeded(_)) => self.is_nominating(path),
+                Some(PairState::Failed(_)) | None => false,
+                Some(_) => true,
+            };
+            if is_wanted {
+                return Some(self.start_check(now, path));
+            }
+        }
+        None
+    }
+
+    fn next_ordinary_check(&mut self, now: Timestamp) -> Option<Outgoing> {
+        if !self.can_check() || self.nomination == Nomination::Concluded {
+            return None;
+        }
+        let path = self.checklist.next_ordinary()?;
+        // A pair that waits in both places is checked once.
+        self.checklist.untrigger(path);
+        Some(self.start_check(now, path))
+    }
+
+    fn next_server_request(&mut self, now: Timestamp) -> Option<Outgoing> {
+        let (request, path) = self.gatherer.next_request(now)?;
+        let id = self.start(now, path, Purpose::Gathering(request));
+        self.gatherer.sent(request);
+        self.pacer.started(now, self.pacing(), Turn::Gathering);
+        Some((path, StunBuffer::server_request(id).ok()))
+    }
+
+    fn next_keepalive(&mut self, now: Timestamp) -> Option<Outgoing> {
+        let path = self.data_path?;
+        if self.keepalive_due_at()? > now {
+            return None;
+        }
+        let id = self.transaction_id();
+        Some((path, StunBuffer::keepalive(id).ok()))
+    }
+
+    fn start_check(&mut self, now: Timestamp, path: Path) -> Outgoing {
+        let nominate = if self.is_nominating(path) { Nominate::Yes } else { Nominate::No };
+        let attributes = self.check_attributes(path, nominate);
+        let transaction = self.start(now, path, Purpose::Check(attributes));
+        if let Some(pair) = self.checklist.get_mut(&path) {
+            pair.counters.requests_sent += 1;
+            if !matches!(pair.state, PairState::Succeeded(_)) {
+                pair.state = PairState::InProgress { transaction, since: now };
+            }
+        }
+        self.pacer.started(now, self.pacing(), Turn::Checks);
+        // A pair that was Waiting is In-Progress now, which may be what a nomination has waited for.
+        self.nominate(now);
+        (path, self.check(transaction, attributes))
+    }
+
+    fn start(&mut self, now: Timestamp, path: Path, purpose: Purpose) -> TransactionId {
+        let id = self.transaction_id();
+        self.transactions.insert(id, Transaction::sent(path, purpose, now));
+        id
+    }
+
+    /// 96 bits of the agent's own generator (RFC 8489 §5).
+    fn transaction_id(&mut self) -> TransactionId {
+        let [high, low] = [self.rng.next_u64(), self.rng.next_u64()];
+        ((u128::from(high) << 64) | u128::from(low)).into()
+    }
+
+    fn check_attributes(&self, path: Path, nominate: Nominate) -> CheckAttributes {
+        CheckAttributes {
+            priority: self.local.candidates.peer_reflexive_priority(path.local),
+            role: self.role,
+            tie_breaker: self.tie_breaker,
+            nominate,
+        }
+    }
+
+    fn check(&self, transaction: TransactionId, attributes: CheckAttributes) -> Option<StunBuffer> {
+        let RemoteSession::Known(identity) = &self.remote.session else {
+            return None;
+        };
+        let request = CheckRequest {
+            transaction,
+            remote_fragment: &identity.parameters.username_fragment,
+            local_fragment: &self.local.parameters.username_fragment,
+            priority: attributes.priority,
+            role: attributes.role,
+            tie_breaker: attributes.tie_breaker,
+            nominate: attributes.nominate,
+        };
+        StunBuffer::check(&request, &identity.key).ok()
+    }
+
+    fn can_check(&self) -> bool {
+        matches!(self.remote.session, RemoteSession::Known(_))
+    }
+
+    fn has_ordinary_checks(&self) -> bool {
+        self.nomination != Nomination::Concluded && self.checklist.has_ordinary()
+    }
+
+    /// Ta: the higher of what both agents propose, an agent that proposes nothing counting with the default (RFC 8445 §14.2).
+    fn pacing(&self) -> Duration {
+        match &self.remote.session {
+            RemoteSession::Awaited(_) => self.config.pacing,
+            RemoteSession::Known(identity) => {
+                self.config.pacing.max(identity.parameters.pacing.unwrap_or(IceConfig::DEFAULT_PACING))
+            }
+        }
+    }
+}
+
+/// Writes a message as one datagram. `None` if the buffer has no room for it.
+fn put(buffer: &mut TransmitBuffer, message: &[u8]) -> Option<Segments> {
+    let mut segment = buffer.segment()?;
+    if !segment.put(message) {
+        return None;
+    }
+    segment.finish();
+    buffer.segments()
+}

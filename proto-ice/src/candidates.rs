@@ -1,0 +1,295 @@
+//! The candidates of both agents, by number. None is ever removed, so a number stays valid.
+
+use std::net::{IpAddr, SocketAddr};
+
+use proto_machine::TransportProtocol;
+
+use crate::candidate::{COMPONENT, candidate_priority, without_zone};
+use crate::{CandidateType, IceLimits, LocalCandidate, RemoteCandidate};
+
+/// A local candidate by number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct LocalId(usize);
+
+/// A remote candidate by number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct RemoteId(usize);
+
+/// How much an address of this host is preferred: 0 is best. Each leaves 16 local preferences to the reflexive candidates of its servers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct AddressRank(pub(crate) u16);
+
+/// A STUN server by its place in the configuration.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct ServerIndex(pub(crate) u8);
+
+/// The candidates of this agent.
+#[derive(Debug)]
+pub(crate) struct LocalCandidates {
+    entries: Vec<LocalCandidate>,
+    /// The rank of the base of each host candidate.
+    hosts: Vec<Host>,
+    /// What each foundation stands for; its name is its place, counted from 1.
+    foundations: Vec<FoundationKey>,
+    username_fragment: String,
+    peer_reflexive_limit: usize,
+}
+
+/// A host candidate, which is its own base.
+#[derive(Debug)]
+struct Host {
+    id: LocalId,
+    base: SocketAddr,
+    rank: AddressRank,
+}
+
+/// RFC 8445 §5.1.1.3: candidates with all of this in common share a foundation. The protocol is always UDP.
+#[derive(PartialEq, Eq, Debug)]
+struct FoundationKey {
+    kind: CandidateType,
+    base: IpAddr,
+    server: Option<IpAddr>,
+}
+
+/// What is known of a server-reflexive candidate.
+#[derive(Debug)]
+pub(crate) struct ServerReflexive<'a> {
+    pub(crate) address: SocketAddr,
+    pub(crate) base: SocketAddr,
+    pub(crate) server: SocketAddr,
+    pub(crate) server_index: ServerIndex,
+    pub(crate) url: &'a str,
+}
+
+impl LocalCandidates {
+    pub(crate) fn new(username_fragment: String, limits: &IceLimits) -> Self {
+        Self {
+            entries: Vec::new(),
+            hosts: Vec::new(),
+            foundations: Vec::new(),
+            username_fragment,
+            peer_reflexive_limit: limits.local_peer_reflexive_candidates,
+        }
+    }
+
+    pub(crate) fn get(&self, id: LocalId) -> Option<&LocalCandidate> {
+        self.entries.get(id.0)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &LocalCandidate> {
+        self.entries.iter()
+    }
+
+    /// The host candidate of a socket.
+    pub(crate) fn host_at(&self, base: SocketAddr) -> Option<(LocalId, &LocalCandidate)> {
+        let host = self.hosts.iter().find(|host| host.base == base)?;
+        Some((host.id, self.get(host.id)?))
+    }
+
+    /// The priority that a peer-reflexive candidate of this base would have (RFC 8445 §7.1.1).
+    pub(crate) fn peer_reflexive_priority(&self, base: SocketAddr) -> u32 {
+        candidate_priority(CandidateType::PeerReflexive, self.local_preference(base, ServerIndex(0)))
+    }
+
+    pub(crate) fn add_host(&mut self, base: SocketAddr, rank: AddressRank) -> Option<&LocalCandidate> {
+        if self.host_at(base).is_some() {
+            // Another socket with this address was there before and is gone: its candidate has been signalled already.
+            return None;
+        }
+        let id = LocalId(self.entries.len());
+        self.hosts.push(Host { id, base, rank });
+        let priority = candidate_priority(CandidateType::Host, self.local_preference(base, ServerIndex(0)));
+        self.push(CandidateType::Host, without_zone(base), base, priority, None);
+        self.get(id)
+    }
+
+    /// Adds a server-reflexive candidate, unless it is redundant: RFC 8445 §5.1.3, with the proviso of RFC 8838 §9 that the one already known stays.
+    pub(crate) fn add_server_reflexive(&mut self, candidate: &ServerReflexive<'_>) -> Option<&LocalCandidate> {
+        if self.find(candidate.address, candidate.base).is_some() {
+            return None;
+        }
+        let preference = self.local_preference(candidate.base, candidate.server_index);
+        let priority = candidate_priority(CandidateType::ServerReflexive, preference);
+        let id = LocalId(self.entries.len());
+        let server = Some(candidate.server.ip());
+        self.push(CandidateType::ServerReflexive, candidate.address, candidate.base, priority, server);
+        if let Some(entry) = self.entries.get_mut(id.0) {
+            entry.url = Some(candidate.url.to_owned());
+        }
+        self.get(id)
+    }
+
+    /// The candidate that the other agent sees, a new peer-reflexive one if need be (RFC 8445 §7.2.5.3.1). `None` if that is one too many.
+    pub(crate) fn seen_as(&mut self, mapped: SocketAddr, base: SocketAddr, priority: u32) -> Option<LocalId> {
+        let elsewhere = |entry: &LocalCandidate| entry.address == without_zone(mapped);
+        if let Some(known) = self.find(mapped, base).or_else(|| self.entries.iter().position(elsewhere).map(LocalId)) {
+            return Some(known);
+        }
+        let learned = self.entries.iter().filter(|entry| entry.kind == CandidateType::PeerReflexive).count();
+        if learned >= self.peer_reflexive_limit {
+            return None;
+        }
+        let id = LocalId(self.entries.len());
+        self.push(CandidateType::PeerReflexive, mapped, base, priority, None);
+        Some(id)
+    }
+
+    fn find(&self, address: SocketAddr, base: SocketAddr) -> Option<LocalId> {
+        let alike = |entry: &LocalCandidate| entry.address == without_zone(address) && entry.base == base;
+        self.entries.iter().position(alike).map(LocalId)
+    }
+
+    fn push(
+        &mut self,
+        kind: CandidateType,
+        address: SocketAddr,
+        base: SocketAddr,
+        priority: u32,
+        server: Option<IpAddr>,
+    ) {
+        let foundation = self.foundation(FoundationKey { kind, base: base.ip(), server });
+        self.entries.push(LocalCandidate {
+            foundation,
+            component: COMPONENT,
+            protocol: TransportProtocol::Udp,
+            priority,
+            address,
+            kind,
+            related_address: (kind != CandidateType::Host).then(|| without_zone(base)),
+            base,
+            username_fragment: self.username_fragment.clone(),
+            url: None,
+        });
+    }
+
+    fn foundation(&mut self, key: FoundationKey) -> String {
+        let place = self.foundations.iter().position(|known| *known == key).unwrap_or_else(|| {
+            self.foundations.push(key);
+            self.foundations.len() - 1
+        });
+        (place + 1).to_string()
+    }
+
+    /// RFC 8445 §5.1.2.1: 65535 for a single address, unique among the candidates of a type.
+    fn local_preference(&self, base: SocketAddr, server: ServerIndex) -> u16 {
+        let rank = self.hosts.iter().find(|host| host.base == base).map_or(0, |host| host.rank.0);
+        u16::MAX.saturating_sub(rank.saturating_mul(16)).saturating_sub(u16::from(server.0))
+    }
+}
+
+/// The candidates of the other agent.
+#[derive(Debug)]
+pub(crate) struct RemoteCandidates {
+    entries: Vec<RemoteEntry>,
+    signalled_limit: usize,
+    learned_limit: usize,
+}
+
+#[derive(Debug)]
+struct RemoteEntry {
+    candidate: RemoteCandidate,
+    origin: Origin,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Origin {
+    Signalled,
+    /// From a check (RFC 8445 §7.3.1.3).
+    Learned,
+}
+
+/// What became of a signalled candidate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Signalled {
+    New(RemoteId),
+    /// It was learned from a check before, and has its proper name now.
+    Replaced(RemoteId),
+    Known,
+    TooMany,
+}
+
+impl RemoteCandidates {
+    pub(crate) fn new(limits: &IceLimits) -> Self {
+        Self {
+            entries: Vec::new(),
+            signalled_limit: limits.remote_candidates,
+            learned_limit: limits.remote_peer_reflexive_candidates,
+        }
+    }
+
+    pub(crate) fn get(&self, id: RemoteId) -> Option<&RemoteCandidate> {
+        self.entries.get(id.0).map(|entry| &entry.candidate)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &RemoteCandidate> {
+        self.entries.iter().map(|entry| &entry.candidate)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The candidates that are paired with every base: those that were signalled. RFC 8445 §7.3.1.3: a learned one is not paired.
+    pub(crate) fn signalled_ids(&self) -> impl Iterator<Item = RemoteId> {
+        let signalled = self.entries.iter().enumerate().filter(|(_, entry)| entry.origin == Origin::Signalled);
+        signalled.map(|(index, _)| RemoteId(index)).collect::<Vec<_>>().into_iter()
+    }
+
+    pub(crate) fn knows_signalled(&self, address: SocketAddr) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| entry.candidate.address == without_zone(address) && entry.origin == Origin::Signalled)
+    }
+
+    pub(crate) fn add_signalled(&mut self, mut candidate: RemoteCandidate) -> Signalled {
+        candidate.address = without_zone(candidate.address);
+        match self.entries.iter().position(|entry| entry.candidate.address == candidate.address) {
+            Some(index) => self.replace_learned(index, candidate),
+            None if self.count(Origin::Signalled) >= self.signalled_limit => Signalled::TooMany,
+            None => Signalled::New(self.push(candidate, Origin::Signalled)),
+        }
+    }
+
+    /// The candidate that a check came from, a new peer-reflexive one if need be (RFC 8445 §7.3.1.3). `None` if that is one too many.
+    pub(crate) fn source_of_check(&mut self, address: SocketAddr, priority: u32) -> Option<RemoteId> {
+        let address = without_zone(address);
+        if let Some(index) = self.entries.iter().position(|entry| entry.candidate.address == address) {
+            return Some(RemoteId(index));
+        }
+        let learned = self.count(Origin::Learned);
+        if learned >= self.learned_limit {
+            return None;
+        }
+        let candidate = RemoteCandidate {
+            // RFC 8445 §7.3.1.3: different from all others. "~" is no ice-char, so nothing signalled can be equal.
+            foundation: format!("~{}", self.entries.len()),
+            component: COMPONENT,
+            protocol: TransportProtocol::Udp,
+            priority,
+            address,
+            kind: CandidateType::PeerReflexive,
+            related_address: None,
+            username_fragment: None,
+        };
+        Some(self.push(candidate, Origin::Learned))
+    }
+
+    fn replace_learned(&mut self, index: usize, candidate: RemoteCandidate) -> Signalled {
+        match self.entries.get_mut(index) {
+            Some(entry) if entry.origin == Origin::Learned => {
+                *entry = RemoteEntry { candidate, origin: Origin::Signalled };
+                Signalled::Replaced(RemoteId(index))
+            }
+            _ => Signalled::Known,
+        }
+    }
+
+    fn push(&mut self, candidate: RemoteCandidate, origin: Origin) -> RemoteId {
+        self.entries.push(RemoteEntry { candidate, origin });
+        RemoteId(self.entries.len() - 1)
+    }
+
+    fn count(&self, origin: Origin) -> usize {
+        self.entries.iter().filter(|entry| entry.origin == origin).count()
+    }
+}

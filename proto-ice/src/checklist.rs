@@ -1,0 +1,203 @@
+//! The checklist: all pairs, and which of them is checked next (RFC 8445 §6.1.2, §6.1.4).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use proto_machine::Path;
+
+use crate::IceRole;
+use crate::pair::{Pair, PairFoundation, PairPriority, PairState};
+
+/// All pairs by path, and the triggered-check queue.
+#[derive(Debug)]
+pub(crate) struct Checklist {
+    pairs: BTreeMap<Path, Pair>,
+    triggered: VecDeque<Path>,
+    limit: usize,
+}
+
+/// What became of a pair that was to be added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Inserted {
+    Added,
+    /// A pair of this path exists (RFC 8445 §6.1.2.4).
+    Redundant,
+    /// There is no room, and no pair that should make room.
+    Full,
+}
+
+impl Checklist {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { pairs: BTreeMap::new(), triggered: VecDeque::new(), limit }
+    }
+
+    pub(crate) fn get(&self, path: &Path) -> Option<&Pair> {
+        self.pairs.get(path)
+    }
+
+    pub(crate) fn get_mut(&mut self, path: &Path) -> Option<&mut Pair> {
+        self.pairs.get_mut(path)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Path, &Pair)> {
+        self.pairs.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&Path, &mut Pair)> {
+        self.pairs.iter_mut()
+    }
+
+    /// Adds a pair in the state that RFC 8838 §12 gives it.
+    pub(crate) fn insert(&mut self, path: Path, mut pair: Pair) -> Inserted {
+        if self.pairs.contains_key(&path) {
+            return Inserted::Redundant;
+        }
+        if self.pairs.len() >= self.limit && !self.make_room(pair.priority) {
+            return Inserted::Full;
+        }
+        pair.state = self.initial_state(&pair.foundation, pair.priority);
+        self.pairs.insert(path, pair);
+        Inserted::Added
+    }
+
+    /// Removes the pairs for which `keep` says no, and returns their paths.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Path, &Pair) -> bool) -> Vec<Path> {
+        let removed: Vec<Path> =
+            self.pairs.iter().filter(|(path, pair)| !keep(path, pair)).map(|(&path, _)| path).collect();
+        for path in &removed {
+            self.pairs.remove(path);
+        }
+        self.triggered.retain(|path| !removed.contains(path));
+        removed
+    }
+
+    /// Removes everything.
+    pub(crate) fn clear(&mut self) {
+        self.pairs.clear();
+        self.triggered.clear();
+    }
+
+    /// Enqueues a triggered check. A pair that has not succeeded becomes Waiting (RFC 8445 §7.3.1.4).
+    pub(crate) fn trigger(&mut self, path: Path) {
+        let Some(pair) = self.pairs.get_mut(&path) else {
+            return;
+        };
+        if !matches!(pair.state, PairState::Succeeded(_)) {
+            pair.state = PairState::Waiting;
+        }
+        if !self.triggered.contains(&path) {
+            self.triggered.push_back(path);
+        }
+    }
+
+    pub(crate) fn has_triggered(&self) -> bool {
+        !self.triggered.is_empty()
+    }
+
+    pub(crate) fn pop_triggered(&mut self) -> Option<Path> {
+        self.triggered.pop_front()
+    }
+
+    pub(crate) fn untrigger(&mut self, path: Path) {
+        self.triggered.retain(|entry| *entry != path);
+    }
+
+    pub(crate) fn clear_triggered(&mut self) {
+        self.triggered.clear();
+    }
+
+    /// The pair whose ordinary check is next, in the Waiting state (RFC 8445 §6.1.4.2 steps 2 and 3).
+    pub(crate) fn next_ordinary(&mut self) -> Option<Path> {
+        if !self.pairs.values().any(|pair| matches!(pair.state, PairState::Waiting)) {
+            self.unfreeze_idle_foundations();
+        }
+        self.pairs
+            .iter()
+            .filter(|(_, pair)| matches!(pair.state, PairState::Waiting))
+            .max_by_key(|(_, pair)| pair.priority)
+            .map(|(&path, _)| path)
+    }
+
+    /// Whether [`next_ordinary`](Self::next_ordinary) would find a pair.
+    pub(crate) fn has_ordinary(&self) -> bool {
+        let is_busy = |foundation: &PairFoundation| {
+            self.pairs.values().any(|pair| pair.foundation == *foundation && pair.is_waiting_or_in_progress())
+        };
+        self.pairs.values().any(|pair| match pair.state {
+            PairState::Waiting => true,
+            PairState::Frozen => !is_busy(&pair.foundation),
+            _ => false,
+        })
+    }
+
+    /// Whether checks are to come or under way.
+    pub(crate) fn has_unfinished(&self) -> bool {
+        self.pairs
+            .values()
+            .any(|pair| matches!(pair.state, PairState::Frozen | PairState::Waiting | PairState::InProgress { .. }))
+    }
+
+    /// RFC 8445 §7.2.5.3.3: a success makes every Frozen pair of its foundation Waiting.
+    pub(crate) fn unfreeze(&mut self, foundation: &PairFoundation) {
+        for pair in self.pairs.values_mut() {
+            if matches!(pair.state, PairState::Frozen) && pair.foundation == *foundation {
+                pair.state = PairState::Waiting;
+            }
+        }
+    }
+
+    pub(crate) fn set_role(&mut self, role: IceRole) {
+        for pair in self.pairs.values_mut() {
+            pair.set_role(role);
+        }
+    }
+
+    /// RFC 8838 §12: Waiting if it is the topmost of its foundation (rule 1) or the foundation has succeeded (rule 2), else Frozen (rule 3).
+    fn initial_state(&self, foundation: &PairFoundation, priority: PairPriority) -> PairState {
+        let alike = || self.pairs.values().filter(|pair| pair.foundation == *foundation);
+        let topmost = alike().all(|pair| pair.priority < priority);
+        if topmost || alike().any(|pair| matches!(pair.state, PairState::Succeeded(_))) {
+            PairState::Waiting
+        } else {
+            PairState::Frozen
+        }
+    }
+
+    /// RFC 8838 §11: a failed pair makes room, else one of lower priority. Pairs under check or in use never do, nor those that may not come back.
+    fn make_room(&mut self, priority: PairPriority) -> bool {
+        let failed = |pair: &Pair| matches!(pair.state, PairState::Failed(_)) && !pair.is_beyond_repair();
+        let unchecked =
+            |pair: &Pair| matches!(pair.state, PairState::Frozen | PairState::Waiting) && pair.priority < priority;
+        let lowest = |select: &dyn Fn(&Pair) -> bool| {
+            let candidates = self.pairs.iter().filter(|(_, pair)| select(pair));
+            candidates.min_by_key(|(_, pair)| pair.priority).map(|(&path, _)| path)
+        };
+        let Some(path) = lowest(&failed).or_else(|| lowest(&unchecked)) else {
+            return false;
+        };
+        self.pairs.remove(&path);
+        self.untrigger(path);
+        true
+    }
+
+    /// RFC 8445 §6.1.4.2 step 2: of every foundation without a pair Waiting or In-Progress, the best Frozen pair.
+    fn unfreeze_idle_foundations(&mut self) {
+        let busy = self.busy_foundations();
+        let mut best: BTreeMap<PairFoundation, (PairPriority, Path)> = BTreeMap::new();
+        for (&path, pair) in &self.pairs {
+            if matches!(pair.state, PairState::Frozen) && !busy.contains(&pair.foundation) {
+                let entry = best.entry(pair.foundation.clone()).or_insert((pair.priority, path));
+                *entry = (*entry).max((pair.priority, path));
+            }
+        }
+        for (_, path) in best.into_values() {
+            if let Some(pair) = self.pairs.get_mut(&path) {
+                pair.state = PairState::Waiting;
+            }
+        }
+    }
+
+    fn busy_foundations(&self) -> BTreeSet<PairFoundation> {
+        let busy = self.pairs.values().filter(|pair| pair.is_waiting_or_in_progress());
+        busy.map(|pair| pair.foundation.clone()).collect()
+    }
+}

@@ -1,0 +1,133 @@
+//! What the application decides.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::consent::{CONSENT_LIFETIME, MINIMUM_CONSENT_INTERVAL};
+
+/// How an agent behaves. [`Default`] follows the RFCs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IceConfig {
+    /// Where server-reflexive candidates come from. At most [`IceLimits::stun_servers`] are used.
+    pub stun_servers: Vec<StunServer>,
+    /// Which addresses of this host become candidates.
+    pub address_policy: AddressPolicy,
+    /// Ta: the time between two new transactions (RFC 8445 §14.2). The larger value of the two agents counts. At least 5 ms.
+    pub pacing: Duration,
+    /// The basic period of consent checks, randomized by 0.8-1.2 (RFC 7675 §5.1). At least 5 s, so that no period is below 4 s, and at most 30 s.
+    pub consent_interval: Duration,
+    /// How long nothing authenticated is heard on the path for data before the state turns to `disconnected`.
+    pub disconnected_timeout: Duration,
+    /// How long after the start of checks, and after the last remote candidate, a missing end-of-candidates indication is taken as given
+    /// (RFC 8863 §5 allows such a fallback). Never earlier than the PAC timer.
+    pub end_of_candidates_fallback: Duration,
+    /// The bounds of every table and queue.
+    pub limits: IceLimits,
+}
+
+impl Default for IceConfig {
+    fn default() -> Self {
+        Self {
+            stun_servers: Vec::new(),
+            address_policy: AddressPolicy::default(),
+            pacing: Self::DEFAULT_PACING,
+            // RFC 7675 §5.1.
+            consent_interval: Duration::from_secs(5),
+            disconnected_timeout: Duration::from_secs(7),
+            end_of_candidates_fallback: Duration::from_secs(60),
+            limits: IceLimits::default(),
+        }
+    }
+}
+
+/// RFC 8445 §14.2: no more than one transaction every 5 ms.
+const MINIMUM_PACING: Duration = Duration::from_millis(5);
+
+impl IceConfig {
+    /// RFC 8445 §14.2.
+    pub const DEFAULT_PACING: Duration = Duration::from_millis(50);
+
+    /// The same configuration with every value inside the range that the RFCs allow.
+    pub(crate) fn within_bounds(mut self) -> Self {
+        self.pacing = self.pacing.max(MINIMUM_PACING);
+        // RFC 7675 §5.1: "MUST NOT set the period between checks to less than 4 seconds", the shortest being 0.8 of the basic one.
+        // A period beyond the lifetime could not keep consent.
+        self.consent_interval = self.consent_interval.clamp(MINIMUM_CONSENT_INTERVAL, CONSENT_LIFETIME);
+        self.stun_servers.truncate(self.limits.stun_servers.min(MAXIMUM_STUN_SERVERS));
+        self
+    }
+}
+
+/// No configuration goes beyond this many STUN servers: the local preference leaves 16 values for each base, one of them for the base itself.
+pub const MAXIMUM_STUN_SERVERS: usize = 15;
+
+/// A STUN server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StunServer {
+    /// Its address, or a name that the driver is asked to resolve.
+    pub host: StunServerHost,
+    /// Its UDP port; 3478 by default (RFC 7064 §3.2).
+    pub port: u16,
+    /// The URL it was configured with, for events and statistics.
+    pub url: String,
+}
+
+/// Where a STUN server is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StunServerHost {
+    /// At an address.
+    Address(IpAddr),
+    /// At the addresses of a name. The first of each family is used.
+    Name(String),
+}
+
+/// Which kinds of local addresses become candidates. Unspecified, multicast and IPv4-mapped addresses never do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct AddressPolicy {
+    /// Loopback addresses, which RFC 8445 §5.1.1.1 excludes: for tests and peers on one host.
+    pub gather_loopback: bool,
+    /// IPv6 and IPv4 link-local addresses.
+    pub gather_link_local: bool,
+}
+
+/// The bound of every table and queue of an agent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IceLimits {
+    /// Candidate pairs (RFC 8445 §6.1.2.5). Failed and then lower-priority pairs make room (RFC 8838 §11).
+    pub pairs: usize,
+    /// Interface addresses that become sockets, over all calls of `gather`.
+    pub interface_addresses: usize,
+    /// STUN servers, at most [`MAXIMUM_STUN_SERVERS`].
+    pub stun_servers: usize,
+    /// Remote candidates that were signalled.
+    pub remote_candidates: usize,
+    /// Remote candidates learned from checks.
+    pub remote_peer_reflexive_candidates: usize,
+    /// Local candidates learned from responses.
+    pub local_peer_reflexive_candidates: usize,
+    /// Authenticated checks from different paths that arrived before the remote parameters (RFC 8445 §7.3).
+    pub early_checks: usize,
+    /// Checks and gathering requests that may still be answered. The oldest that is no longer retransmitted makes room.
+    pub transactions: usize,
+    /// Responses waiting to be sent; further requests are dropped, as by a network.
+    pub responses: usize,
+    /// Datagrams held from paths whose validation is under way.
+    pub held_datagrams: usize,
+}
+
+impl Default for IceLimits {
+    fn default() -> Self {
+        Self {
+            pairs: 100,
+            interface_addresses: 16,
+            stun_servers: 4,
+            remote_candidates: 64,
+            remote_peer_reflexive_candidates: 16,
+            local_peer_reflexive_candidates: 16,
+            early_checks: 16,
+            transactions: 256,
+            responses: 64,
+            held_datagrams: 4,
+        }
+    }
+}

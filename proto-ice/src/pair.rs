@@ -1,0 +1,162 @@
+//! A candidate pair and its states.
+
+use proto_machine::Timestamp;
+
+use crate::candidates::{LocalId, RemoteId};
+use crate::consent::Consent;
+use crate::stun::TransactionId;
+use crate::{CandidatePairState, IceRole, PairCounters, PairFailure};
+
+/// RFC 8445 §6.1.2.3.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct PairPriority(u64);
+
+impl PairPriority {
+    /// The priority of a pair, seen from the agent with this role. Candidate priorities are below 2^31.
+    pub(crate) fn new(role: IceRole, local: u32, remote: u32) -> Self {
+        let (controlling, controlled) = match role {
+            IceRole::Controlling => (local, remote),
+            IceRole::Controlled => (remote, local),
+        };
+        let (lower, higher) = (controlling.min(controlled), controlling.max(controlled));
+        Self((u64::from(lower) << 32) + 2 * u64::from(higher) + u64::from(controlling > controlled))
+    }
+
+    pub(crate) fn value(self) -> u64 {
+        self.0
+    }
+}
+
+/// The foundations of both candidates (RFC 8445 §6.1.2.6).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct PairFoundation {
+    pub(crate) local: String,
+    pub(crate) remote: String,
+}
+
+/// A pair of a base and a remote candidate. Its path is its key in the [`Checklist`](crate::checklist::Checklist): a reflexive local candidate
+/// stands for its base, so no two pairs of one path are left (RFC 8445 §6.1.2.4).
+#[derive(Debug)]
+pub(crate) struct Pair {
+    /// The host candidate whose base it is sent from.
+    pub(crate) local: LocalId,
+    pub(crate) remote: RemoteId,
+    pub(crate) foundation: PairFoundation,
+    pub(crate) local_priority: u32,
+    pub(crate) remote_priority: u32,
+    pub(crate) priority: PairPriority,
+    pub(crate) state: PairState,
+    pub(crate) nomination: PairNomination,
+    pub(crate) counters: PairCounters,
+    /// When anything was sent last, for keepalives (RFC 8445 §11).
+    pub(crate) last_sent_at: Timestamp,
+}
+
+/// RFC 8445 §6.1.2.6.
+#[derive(Debug)]
+pub(crate) enum PairState {
+    /// Another pair of the same foundation goes first.
+    Frozen,
+    /// A check is due.
+    Waiting,
+    /// A check is under way.
+    InProgress { transaction: TransactionId, since: Timestamp },
+    /// A check has succeeded: the pair is valid.
+    Succeeded(Validation),
+    /// A check has failed, or consent is lost.
+    Failed(PairFailure),
+}
+
+/// What makes a pair valid.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Validation {
+    /// The candidate that the other agent sees (RFC 8445 §7.2.5.3.2).
+    pub(crate) local: LocalId,
+    pub(crate) local_priority: u32,
+    /// The priority of the valid pair, which both agents see alike.
+    pub(crate) priority: PairPriority,
+    pub(crate) consent: Consent,
+}
+
+/// How far the nomination of a pair has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PairNomination {
+    None,
+    /// The controlling agent has sent USE-CANDIDATE; our own check is still to succeed (RFC 8445 §7.3.1.5).
+    Requested,
+    /// The nominated flag (RFC 8445 §7.2.5.3.4).
+    Nominated,
+}
+
+impl Pair {
+    pub(crate) fn validation(&self) -> Option<&Validation> {
+        match &self.state {
+            PairState::Succeeded(validation) => Some(validation),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn validation_mut(&mut self) -> Option<&mut Validation> {
+        match &mut self.state {
+            PairState::Succeeded(validation) => Some(validation),
+            _ => None,
+        }
+    }
+
+    /// Whether its check keeps other pairs of its foundation frozen (RFC 8445 §6.1.4.2 step 2).
+    pub(crate) fn is_waiting_or_in_progress(&self) -> bool {
+        matches!(self.state, PairState::Waiting | PairState::InProgress { .. })
+    }
+
+    /// Whether the other agent has proved over this very path that it knows our password.
+    pub(crate) fn is_authenticated_by_peer(&self) -> bool {
+        self.counters.requests_received > 0
+    }
+
+    /// Whether the pair must not be used again with the present credentials (RFC 7675 §5.1), or cannot be.
+    pub(crate) fn is_beyond_repair(&self) -> bool {
+        matches!(
+            self.state,
+            PairState::Failed(PairFailure::ConsentExpired | PairFailure::ConsentRevoked | PairFailure::SocketLost)
+        )
+    }
+
+    /// Computes priorities anew for a role (RFC 8445 §7.3.1.1).
+    pub(crate) fn set_role(&mut self, role: IceRole) {
+        self.priority = PairPriority::new(role, self.local_priority, self.remote_priority);
+        let remote_priority = self.remote_priority;
+        if let Some(validation) = self.validation_mut() {
+            validation.priority = PairPriority::new(role, validation.local_priority, remote_priority);
+        }
+    }
+
+    pub(crate) fn public_state(&self) -> CandidatePairState {
+        match self.state {
+            PairState::Frozen => CandidatePairState::Frozen,
+            PairState::Waiting => CandidatePairState::Waiting,
+            PairState::InProgress { .. } => CandidatePairState::InProgress,
+            PairState::Succeeded(_) => CandidatePairState::Succeeded,
+            PairState::Failed(failure) => CandidatePairState::Failed(failure),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Item 14 (RFC 8445 §6.1.2.3).
+    #[test]
+    fn item_14_both_agents_compute_the_same_pair_priority_without_overflow() {
+        let (ours, theirs) = (2_130_706_431, 1_694_498_815);
+        let expected = (1_694_498_815_u64 << 32) + 2 * 2_130_706_431 + 1;
+        assert_eq!(PairPriority::new(IceRole::Controlling, ours, theirs).value(), expected);
+        assert_eq!(PairPriority::new(IceRole::Controlled, theirs, ours).value(), expected);
+        assert_eq!(PairPriority::new(IceRole::Controlled, ours, theirs).value(), expected - 1);
+        let largest = (1 << 31) - 1;
+        assert_eq!(
+            PairPriority::new(IceRole::Controlling, largest, largest).value(),
+            (u64::from(largest) << 32) + 2 * u64::from(largest)
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! What the tests need beside Rust, and how it comes onto the machine.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::steps::{cargo, run, succeeds};
+
+/// A program that the tests start, and where Debian has it.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+const BROWSER: [Tool; 2] =
+    [Tool { program: "chromium", package: "chromium" }, Tool { program: "chromedriver", package: "chromium-driver" }];
+
+/// Sees to it that cargo can format and lint.
+pub(crate) fn rust_components(may_install: bool) -> Result<()> {
+    let missing: Vec<&str> = [("fmt", "rustfmt"), ("clippy", "clippy")]
+        .into_iter()
+        .filter(|(subcommand, _)| !succeeds(cargo().args([subcommand, "--version"])))
+        .map(|(_, component)| component)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !may_install || on_path("rustup").is_none() {
+        bail!("missing: {0}. Install with: rustup component add {0}", missing.join(" "));
+    }
+    run(Command::new("rustup").args(["component", "add"]).args(missing))
+}
+
+/// Sees to it that there is a browser and the program that drives it.
+pub(crate) fn browser(may_install: bool) -> Result<()> {
+    let missing: Vec<&str> =
+        BROWSER.iter().filter(|tool| on_path(tool.program).is_none()).map(|tool| tool.package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    let advice = format!(
+        "On Debian: apt-get install {packages}. Elsewhere: install Chromium and its chromedriver. Or leave these tests out: cargo xtask test --skip-interop"
+    );
+    if !may_install {
+        bail!("the browser tests need {packages}. {advice}");
+    }
+    if on_path("apt-get").is_none() || !is_root() {
+        bail!(
+            "the browser tests need {packages}, and only root on a Debian system can have it installed for them. {advice}"
+        );
+    }
+    println!("==> installing {packages}");
+    apt_get(&["update"])?;
+    apt_get(&[&["install", "--yes", "--no-install-recommends"], missing.as_slice()].concat())
+}
+
+/// Runs apt-get, and once more if it fails: mirrors have their moments.
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    let attempt = || run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"));
+    attempt().or_else(|error| {
+        println!("{error:#}; trying once more");
+        attempt()
+    })
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}

@@ -1,0 +1,41 @@
+//! Project tasks: `cargo xtask test` runs everything that has to hold, `cargo xtask tidy` the project's own checks alone.
+#![expect(clippy::print_stdout, reason = "a command line tool talks on standard output")]
+
+mod checks;
+mod install;
+mod steps;
+mod tidy;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Project tasks")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what is missing, then run formatting, lints, tests, documentation and the project's own checks
+    Test(steps::TestOptions),
+    /// The project's own checks alone: sizes, left-over markers, what the pure crates depend on
+    Tidy,
+}
+
+fn main() -> Result<()> {
+    let root = root()?;
+    match Arguments::parse().task {
+        Task::Test(options) => steps::test(&root, &options),
+        Task::Tidy => tidy::tidy(&root),
+    }
+}
+
+/// The folder of the workspace.
+fn root() -> Result<PathBuf> {
+    let crate_folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.parent().map(PathBuf::from).context("the crate lies inside the workspace")
+}
