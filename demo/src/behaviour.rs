@@ -20,7 +20,7 @@ use peer_core::{Message, MessageKind};
 use proto_machine::Timestamp;
 
 /// The most bytes of messages that wait for room in the channel. A sender that goes on without reading is at fault: the channel is closed.
-pub const MAX_WAITING_BYTES: usize = 16 << 20;
+pub const MAX_WAITING_BYTES: usize = 64 << 20;
 /// The most messages that wait for room in the channel.
 pub const MAX_WAITING_MESSAGES: usize = 1 << 16;
 /// The smallest message of a flood: it holds the counter.

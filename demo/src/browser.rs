@@ -14,11 +14,13 @@ use crate::behaviour::{ChannelBehaviour, MAX_WAITING_BYTES, Request};
 use crate::signal::{Candidate, Signal, ToBrowser};
 
 /// Candidates that are kept until there is a remote description.
-const MAX_EARLY_CANDIDATES: usize = 64;
+pub const MAX_EARLY_CANDIDATES: usize = 64;
+/// The most channels of a browser at a time. The next one is closed as soon as it is open.
+pub const MAX_CHANNELS: usize = 64;
 /// Bytes buffered in a channel before the peer stops to send on it.
-const HIGH_WATER: usize = 1 << 20;
+const HIGH_WATER: usize = 1 << 18;
 /// Bytes buffered in a channel at which it goes on.
-const LOW_WATER: usize = 1 << 18;
+const LOW_WATER: usize = 1 << 16;
 
 /// What is known of a browser beside its peer.
 pub(crate) struct Browser {
@@ -96,10 +98,15 @@ impl Browser {
             PeerEvent::IceCandidate(Some(candidate)) => {
                 self.report(ToBrowser::Signal(Signal::Candidate(candidate.to_init().into())));
             }
-            PeerEvent::DataChannel { channel } | PeerEvent::ChannelOpen { channel } => self.channel_open(peer, channel),
+            PeerEvent::DataChannel { channel } | PeerEvent::ChannelOpen { channel } => {
+                self.channel_open(now, peer, channel);
+            }
             PeerEvent::Message { channel, message } => {
                 let Some(Channel { behaviour, .. }) = self.channels.get_mut(&channel) else { return };
                 let request = behaviour.handle_message(now, message);
+                // One bound for all channels of a browser, or many channels would be a way around it.
+                let waiting: usize = self.channels.values().map(|channel| channel.behaviour.waiting_bytes()).sum();
+                let request = if waiting > MAX_WAITING_BYTES { Request::Overflow } else { request };
                 self.carry_out(now, peer, channel, request);
             }
             PeerEvent::BufferedAmountLow { channel } | PeerEvent::Writable { channel } => self.pump(now, peer, channel),
@@ -162,7 +169,11 @@ impl Browser {
         }
     }
 
-    fn channel_open(&mut self, peer: &mut Peer, key: ChannelKey) {
+    fn channel_open(&mut self, now: Timestamp, peer: &mut Peer, key: ChannelKey) {
+        if self.channels.len() >= MAX_CHANNELS {
+            close(now, peer, key);
+            return self.complain("channel", &format!("closed: {MAX_CHANNELS} channels are open already"));
+        }
         let Some(mut channel) = peer.channel(key) else { return };
         let Some(label) = channel.view().map(|view| view.label.to_owned()) else { return };
         let _closed_meanwhile = channel.set_buffered_amount_low_threshold(LOW_WATER);

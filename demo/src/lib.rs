@@ -19,6 +19,7 @@ mod server;
 mod session;
 pub mod signal;
 
+pub use browser::{MAX_CHANNELS, MAX_EARLY_CANDIDATES};
 pub use options::{DEFAULT_PORT, Options};
 pub use server::Server;
 pub use session::MAX_BROWSERS;

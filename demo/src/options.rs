@@ -17,7 +17,7 @@ pub struct Options {
     /// Port of the page; 0 picks a free one [default: 8080, or a free one if that is taken]
     #[arg(long)]
     pub port: Option<u16>,
-    /// Address that the page is served at; 0.0.0.0 or [::] for all, so that other machines can open it
+    /// Address that the page is served at; 0.0.0.0 or :: for all, so that other machines can open it
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = parse_address)]
     pub bind: IpAddr,
 }

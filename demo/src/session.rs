@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -10,8 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use driver_mio::{Driver, DriverConfig, DriverWaker, interface_addresses, system_seed, wall_clock};
 use peer_core::{
-    Certificate, Configuration, Endpoint, EndpointConfig, EndpointEvent, Entropy, InterfaceAddress, PeerId,
-    SocketPolicy,
+    AddPeerError, Certificate, Configuration, Endpoint, EndpointConfig, EndpointEvent, Entropy, InterfaceAddress,
+    PeerId, SocketPolicy,
 };
 use proto_machine::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +22,8 @@ use crate::signal::{Signal, ToBrowser};
 
 /// The most browsers at a time.
 pub const MAX_BROWSERS: usize = 64;
+/// Closed peers that have not sent their last packet yet.
+const MAX_LEAVING: usize = 64;
 /// Commands that wait for the thread. Whoever brings the next waits with it.
 const MAX_COMMANDS: usize = 64;
 /// Reports that wait for a browser. One that falls behind further is given up.
@@ -44,7 +47,7 @@ pub(crate) enum Refusal {
     Full,
     /// The program is about to end.
     Stopping,
-    /// The system has no entropy, or the peer cannot make its offer.
+    /// The system does not list its interfaces, or the peer's configuration is refused.
     Failed,
 }
 
@@ -130,7 +133,11 @@ impl SessionThread {
     /// Starts it. Peers offer the addresses of all interfaces, those of loopback only if `with_loopback`.
     pub(crate) fn start(with_loopback: bool) -> Result<Self> {
         let peers = Peers::new(with_loopback)?;
-        let config = EndpointConfig { sockets: SocketPolicy::Shared { port: 0 }, ..EndpointConfig::default() };
+        let config = EndpointConfig {
+            sockets: SocketPolicy::Shared { port: 0 },
+            max_peers: MAX_BROWSERS + MAX_LEAVING,
+            ..EndpointConfig::default()
+        };
         let endpoint = Endpoint::new(config, system_seed().context("the system has no entropy")?);
         let driver = Driver::new(endpoint, DriverConfig::default()).context("the system has no event queue")?;
         let (commands, received) = mpsc::channel(MAX_COMMANDS);
@@ -161,12 +168,14 @@ fn drive(
     mut commands: mpsc::Receiver<Command>,
     stop: &AtomicBool,
 ) -> Result<()> {
+    let mut wait = None;
     while !stop.load(Ordering::Acquire) {
-        driver.turn(None, |endpoint, now, event| peers.handle_event(endpoint, now, event))?;
+        driver.turn(wait, |endpoint, now, event| peers.handle_event(endpoint, now, event))?;
         let now = driver.now();
-        while let Ok(command) = commands.try_recv() {
-            peers.handle_command(driver.machine(), now, command);
-        }
+        let arrived = iter::from_fn(|| commands.try_recv().ok()).take(MAX_COMMANDS);
+        let taken = arrived.map(|command| peers.handle_command(driver.machine(), now, command)).count();
+        // There may be more, but packets and timers have their turn in between.
+        wait = (taken == MAX_COMMANDS).then_some(Duration::ZERO);
     }
     let now = driver.now();
     driver.machine().close(now);
@@ -230,7 +239,10 @@ impl Peers {
         endpoint.set_interfaces(&interfaces);
         let configuration =
             Configuration { gather_loopback: self.with_loopback, ..Configuration::new(Arc::clone(&self.certificate)) };
-        let id = endpoint.add_peer(now, configuration).map_err(|_| Refusal::Full)?;
+        let id = endpoint.add_peer(now, configuration).map_err(|error| match error {
+            AddPeerError::TooManyPeers => Refusal::Full,
+            _ => Refusal::Failed,
+        })?;
         let (outgoing, reports) = mpsc::channel(MAX_REPORTS);
         self.connected += 1;
         self.browsers.insert(id, Browser::new(self.connected, outgoing));

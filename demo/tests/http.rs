@@ -1,4 +1,5 @@
 //! What the server answers, byte for byte.
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -32,16 +33,21 @@ fn get(server: &Server, path: &str) -> String {
     answer
 }
 
+/// What is answered, up to and with the first of these bytes.
+fn read_until(stream: &mut TcpStream, end: &[u8]) -> String {
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(end) {
+        stream.read_exact(&mut byte).unwrap();
+        answer.extend(byte);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 /// The first line of the answer to a WebSocket's handshake.
 fn handshake(server: &Server, path: &str, headers: &str) -> String {
     let mut stream = connect(server, path, &format!("{UPGRADE}{headers}"));
-    let mut line = Vec::new();
-    let mut byte = [0];
-    while line.last() != Some(&b'\n') {
-        stream.read_exact(&mut byte).unwrap();
-        line.extend(byte);
-    }
-    String::from_utf8(line).unwrap().trim_end().to_owned()
+    read_until(&mut stream, b"\r\n").trim_end().to_owned()
 }
 
 #[test]
@@ -80,7 +86,7 @@ fn stopping_says_goodbye_on_signalling_connections_and_does_not_wait_for_clients
     let mut halfway = TcpStream::connect(authority(&server)).unwrap();
     halfway.write_all(b"GET / HT").unwrap();
     let mut signalling = connect(&server, "/signal", UPGRADE);
-    signalling.read_exact(&mut [0; 12]).unwrap();
+    read_until(&mut signalling, br#"{"type":"hello""#);
     let began = Instant::now();
     server.stop().unwrap();
     assert!(began.elapsed() < Duration::from_secs(4), "took {:?}", began.elapsed());

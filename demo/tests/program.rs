@@ -1,4 +1,5 @@
 //! The program as it is run from a shell.
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -28,9 +29,9 @@ impl Running {
         Self { process, output, line }
     }
 
-    /// Presses Ctrl-C, and returns the exit status and what else was printed.
-    fn interrupt(mut self) -> (Option<i32>, String) {
-        let kill = format!("kill -INT {}", self.process.id());
+    /// Sends a signal (`INT` is Ctrl-C), and returns the exit status and what else was printed.
+    fn end_with(mut self, signal: &str) -> (Option<i32>, String) {
+        let kill = format!("kill -{signal} {}", self.process.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
         let mut rest = String::new();
         self.output.read_to_string(&mut rest).unwrap();
@@ -51,7 +52,7 @@ fn it_prints_one_line_with_the_address_and_ends_well_on_ctrl_c() {
     let url = program.line.strip_prefix("Open ").unwrap().trim_end();
     let port = url.strip_prefix("http://127.0.0.1:").unwrap().strip_suffix('/').unwrap();
     assert_ne!(port.parse::<u16>().unwrap(), 0);
-    let (status, rest) = program.interrupt();
+    let (status, rest) = program.end_with("INT");
     assert_eq!((status, rest.as_str()), (Some(0), ""));
 }
 
@@ -62,7 +63,7 @@ fn it_chooses_another_port_and_says_so_if_the_default_one_is_taken() {
     let program = Running::start(&[]);
     assert!(program.line.contains(&format!("port {DEFAULT_PORT} is taken")), "{}", program.line);
     assert!(!program.line.contains(&format!(":{DEFAULT_PORT}/")), "{}", program.line);
-    assert_eq!(program.interrupt().0, Some(0));
+    assert_eq!(program.end_with("TERM").0, Some(0));
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use peer_core::{Configuration, Endpoint, EndpointEvent, PeerEvent, PeerId, SdpType, SessionDescriptionInit};
+use peer_core::{
+    Configuration, Endpoint, EndpointEvent, Peer, PeerConnectionState, PeerEvent, PeerId, SdpType,
+    SessionDescriptionInit,
+};
 use proto_machine::{Action, Machine, Received, SocketEvent, Timestamp, TransmitBuffer};
 
 use crate::{Node, NodeAction, NodeId, Signal};
@@ -63,9 +66,10 @@ impl<A: Server> EndpointNode<A> {
         self.peers.get(&node).copied()
     }
 
-    /// A first offer makes a peer; a later one goes to the same peer as long as it lives.
+    /// A first offer makes a peer; a later one goes to the same peer as long as it lives and has not failed.
     fn answer(&mut self, now: Timestamp, from: NodeId, offer: SessionDescriptionInit) -> Result<(), String> {
-        let living = self.peer_of(from).filter(|id| self.endpoint.peer(*id).is_some());
+        let has_failed = |peer: &Peer| peer.connection_state() == PeerConnectionState::Failed;
+        let living = self.peer_of(from).filter(|id| self.endpoint.peer(*id).is_some_and(|peer| !has_failed(peer)));
         let id = match living {
             Some(id) => id,
             None => {
@@ -101,9 +105,7 @@ impl<A: Server> EndpointNode<A> {
                 self.application.handle_event(now, &mut self.endpoint, *peer, event);
                 self.records.push_back(format!("{peer} {event}"));
             }
-            EndpointEvent::UnknownUsernameFragment { username_fragment, path } => {
-                self.records.push_back(format!("unknown fragment {username_fragment} from {}", path.remote));
-            }
+            other => self.records.push_back(format!("{other:?}")),
         }
     }
 }

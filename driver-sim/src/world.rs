@@ -232,6 +232,15 @@ impl<S: 'static> World<S> {
         result
     }
 
+    /// Closes all sockets of a node's host, as the end of its program does. What is started there next is given the same ports again.
+    pub fn close_sockets(&mut self, node: NodeId) {
+        if let Some(host) = self.hosts.get_mut(node.0) {
+            host.sockets.clear();
+            host.bound.clear();
+            host.next_port = FIRST_PORT;
+        }
+    }
+
     /// Runs until `condition` is true, which is looked at after every step, and returns the moment.
     ///
     /// # Errors
@@ -296,6 +305,8 @@ impl<S: 'static> World<S> {
         if let Some(index) = self.hosts.iter().position(due) {
             self.hosts[index].node.handle_timeout(self.now);
             self.drain(NodeId(index));
+            let next = self.hosts[index].deadline;
+            assert!(next.is_none_or(|at| at > self.now), "{} is still due at {:?}: it spins", NodeId(index), self.now);
         }
     }
 
@@ -385,9 +396,9 @@ impl<S: 'static> World<S> {
                 let result = self.names.get(&host).cloned().ok_or(SocketError::NameNotFound);
                 SocketEvent::Resolved { lookup, result }
             }
-            // The vocabulary may grow; what this world does not know it declines by name.
+            // The vocabulary may grow. What this world does not know it cannot answer either; the transcript tells.
             other => {
-                let text = format!("asked for something this world cannot do: {other:?}");
+                let text = format!("asked for what this world cannot do: {other:?}");
                 self.transcript.push(Entry::Event { at: self.now, node: id, text });
                 return;
             }
@@ -414,14 +425,25 @@ impl<S> Host<S> {
         }
         let mut address = local;
         if local.port() == 0 {
-            address.set_port(self.next_port);
-            self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
+            address.set_port(self.free_port(local.ip()).ok_or(SocketError::AddressInUse)?);
         }
         if !self.bound.insert(address) {
             return Err(SocketError::AddressInUse);
         }
         self.sockets.insert(socket, address);
         Ok(address)
+    }
+
+    /// The next port that is not bound.
+    fn free_port(&mut self, ip: IpAddr) -> Option<u16> {
+        for _ in FIRST_PORT..=u16::MAX {
+            let port = self.next_port;
+            self.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
+            if !self.bound.contains(&SocketAddr::new(ip, port)) {
+                return Some(port);
+            }
+        }
+        None
     }
 
     fn close(&mut self, socket: SocketId) {

@@ -16,10 +16,12 @@ const HELPERS: &str = include_str!("browser.js");
 /// The longest a script may run, in milliseconds. The waits inside have shorter limits, and say what they waited for.
 const SCRIPT_TIMEOUT_MILLISECONDS: u64 = 170_000;
 
-const ARGUMENTS: [&str; 8] = [
+const ARGUMENTS: [&str; 9] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
+    // Containers have little shared memory.
+    "--disable-dev-shm-usage",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

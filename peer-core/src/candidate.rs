@@ -28,8 +28,8 @@ pub struct IceCandidateInit {
 pub struct IceCandidate {
     /// `candidate:…`, or empty at the end of the candidates of this generation.
     pub candidate: String,
-    /// The `mid` of the section that it belongs to.
-    pub sdp_mid: String,
+    /// The `mid` of the section that it belongs to, if it has one.
+    pub sdp_mid: Option<String>,
     /// The index of that section, from 0.
     pub sdp_mline_index: u16,
     /// The fragment of the generation that it belongs to.
@@ -44,7 +44,7 @@ impl IceCandidate {
     pub fn to_init(&self) -> IceCandidateInit {
         IceCandidateInit {
             candidate: self.candidate.clone(),
-            sdp_mid: Some(self.sdp_mid.clone()),
+            sdp_mid: self.sdp_mid.clone(),
             sdp_mline_index: Some(self.sdp_mline_index),
             username_fragment: Some(self.username_fragment.clone()),
         }

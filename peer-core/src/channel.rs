@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use proto_dtls_sctp::{ChannelKey, ChannelView, Message, SecureTransport, SendError, UnknownChannel};
+use proto_dtls_sctp::{ChannelKey, ChannelView, DataChannelState, Message, SecureTransport, SendError, UnknownChannel};
 use proto_machine::Timestamp;
 
 /// `RTCDataChannel`, as long as the peer is borrowed. Made by [`Peer::channel`](crate::Peer::channel).
@@ -28,9 +28,13 @@ impl Channel<'_> {
     ///
     /// # Errors
     ///
-    /// [`SendError`]; the message was not taken. After [`SendError::BufferFull`], [`PeerEvent::Writable`](crate::PeerEvent::Writable) tells when to try again.
+    /// [`SendError`]; the message was not taken. [`SendError::NotOpen`] before the channel is open. After [`SendError::BufferFull`], [`PeerEvent::Writable`](crate::PeerEvent::Writable) tells when to try again.
     pub fn send(&mut self, now: Timestamp, message: Message) -> Result<(), SendError> {
-        self.secure.send(now, self.key, message)
+        // W3C webrtc-pc §6.2: InvalidStateError unless open. The transport below would queue.
+        match self.view().map(|view| view.ready_state) {
+            Some(DataChannelState::Connecting) => Err(SendError::NotOpen),
+            _ => self.secure.send(now, self.key, message),
+        }
     }
 
     /// `bufferedAmountLowThreshold`, in bytes: [`PeerEvent::BufferedAmountLow`](crate::PeerEvent::BufferedAmountLow) comes when the buffered amount falls to it.

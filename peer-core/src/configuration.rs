@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use proto_dtls_sctp::{Certificate, Entropy};
 use proto_ice::{AddressPolicy, IceConfig, StunServer, StunServerHost};
+
+/// 256 KiB, as Chromium announces.
+const DEFAULT_MAX_MESSAGE_SIZE: NonZeroU32 = NonZeroU32::new(262_144).unwrap();
 
 /// `RTCConfiguration` (W3C webrtc-pc §4.2.1), and what an embedder has to decide beside it.
 #[derive(Clone, Debug)]
@@ -21,7 +25,7 @@ pub struct Configuration {
     /// Whether link-local addresses become candidates.
     pub gather_link_local: bool,
     /// The largest message that the other side may send, in bytes, announced as `max-message-size`.
-    pub max_message_size: u32,
+    pub max_message_size: NonZeroU32,
     /// Where keys and signatures come from: the system, but in simulations.
     pub entropy: Entropy,
 }
@@ -36,7 +40,7 @@ impl Configuration {
             always_negotiate_data_channels: false,
             gather_loopback: false,
             gather_link_local: false,
-            max_message_size: 262_144,
+            max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
             entropy: Entropy::default(),
         }
     }
@@ -64,6 +68,7 @@ pub struct IceServer {
 
 /// Why a configuration was refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum ConfigurationError {
     /// `SyntaxError`: the URL is not well-formed (RFC 7064 §3.1).
     Syntax {

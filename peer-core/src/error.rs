@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use proto_ice::AddRemoteCandidateError;
 use proto_sdp::{ContentError, DescriptionError, SdpError, SdpType, TrickleError, ValueError};
 
 use crate::SignalingState;
@@ -108,8 +107,6 @@ pub enum AddIceCandidateError {
     Target(TrickleError),
     /// `OperationError`: the line is malformed.
     Syntax(ValueError),
-    /// `OperationError`: ICE cannot use it.
-    Unusable(AddRemoteCandidateError),
 }
 
 impl fmt::Display for AddIceCandidateError {
@@ -118,7 +115,6 @@ impl fmt::Display for AddIceCandidateError {
             Self::Closed => f.write_str("InvalidStateError: the peer is closed"),
             Self::Target(error) => error.fmt(f),
             Self::Syntax(error) => write!(f, "OperationError: {error}"),
-            Self::Unusable(error) => write!(f, "OperationError: {error}"),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use proto_dtls_sctp::{
     ChannelFailure, ChannelKey, DtlsTransportState, Message, MessageKind, SctpTransportState, SecureError, SecureEvent,
+    StartError,
 };
 use proto_ice::{CandidateError, CandidatePair, IceGatheringState};
 
@@ -79,6 +80,8 @@ pub enum PeerEvent {
     },
     /// `error` of the DTLS transport: nothing more will be sent or received.
     TransportFailed(SecureError),
+    /// The DTLS transport could not be started, because of the certificate or its key.
+    TransportRefused(StartError),
     /// More records than is good have been sent with random nonces (DTLS 1.2 with AES-GCM). Comes once.
     NonceWarning,
 }
@@ -137,6 +140,7 @@ impl fmt::Display for PeerEvent {
             Self::ChannelError { channel, error } => write!(f, "{channel:?} error: {error}"),
             Self::ChannelClosed { channel } => write!(f, "{channel:?} closed"),
             Self::TransportFailed(error) => write!(f, "transport failed: {error}"),
+            Self::TransportRefused(error) => write!(f, "transport refused: {error}"),
             Self::NonceWarning => f.write_str("too many records with random nonces"),
         }
     }

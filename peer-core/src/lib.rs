@@ -72,8 +72,9 @@
 //!
 //! # Deliberately left out
 //!
-//! Audio and video are negotiated away: sections of an offer are answered as rejected. Relaying, ICE restart, multicast DNS names and TCP are not there yet, and say so where
-//! they are asked for.
+//! Audio and video are negotiated away: sections of an offer are answered as rejected, and there are no transceivers. Not there yet, and refused by name where they are asked for:
+//! relaying, ICE restart, multicast DNS names, TCP. Not there yet either: `setConfiguration`, the policies of `RTCConfiguration` other than bundling everything, and the larger
+//! part of the statistics.
 
 mod candidate;
 mod channel;
@@ -98,10 +99,10 @@ pub use statistics::{PeerStatistics, TransportStatistics};
 pub use proto_dtls_sctp::{
     Certificate, CertificateError, ChannelFailure, ChannelKey, ChannelStatistics, ChannelView, CreateDataChannelError,
     DataChannelOptions, DataChannelState, DtlsRole, DtlsTransportState, Entropy, Message, MessageKind, Priority,
-    Reliability, SctpTransportState, SecureError, SendError, UnknownChannel,
+    Reliability, SctpTransportState, SecureError, SendError, StartError, UnknownChannel,
 };
 pub use proto_ice::{
-    CandidateError, CandidatePair, CandidateType, IceGatheringState, IceTransportState, InterfaceAddress,
+    CandidateError, CandidatePair, CandidateType, IceGatheringState, IceTransportState, InterfaceAddress, PathStanding,
 };
 pub use proto_machine;
 pub use proto_sdp::SdpType;

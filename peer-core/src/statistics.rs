@@ -16,7 +16,8 @@ pub struct PeerStatistics {
     pub candidates_passed_over: u64,
     /// Payload that came before the description that says what to do with it.
     pub early_payloads_dropped: u64,
-    /// Events that were not kept, since 512 others waited to be polled. Changes of state are not among them: they are reported late.
+    /// Events that were not kept, since 512 others waited to be polled. Changes of the signaling, ICE connection and connection states are not among them: they are reported
+    /// late, as what they have become.
     pub events_dropped: u64,
 }
 

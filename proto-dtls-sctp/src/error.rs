@@ -40,7 +40,7 @@ pub enum StartError {
     NoFingerprint,
     /// An SCTP port is 0.
     InvalidPort,
-    /// The DTLS library refuses the configuration.
+    /// The DTLS library refuses the configuration, or the private key of the certificate.
     Unusable,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for StartError {
             Self::Closed => "the transport is closed",
             Self::NoFingerprint => "there is no fingerprint to check the peer's certificate against",
             Self::InvalidPort => "an SCTP port is 0",
-            Self::Unusable => "the DTLS library refuses the configuration",
+            Self::Unusable => "the DTLS library refuses the configuration or the private key",
         })
     }
 }

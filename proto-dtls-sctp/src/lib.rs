@@ -63,10 +63,48 @@
 //! # }
 //! ```
 //!
-//! # Gate
+//! # The gate
 //!
 //! Nothing is sent to or taken from the channels of a peer before the DTLS handshake is complete and the peer's certificate matches a fingerprint given in
-//! [`StartParameters`].
+//! [`StartParameters`]. Datagrams must come from paths that ICE has validated: there is no cookie exchange.
+//!
+//! # What a peer can do
+//!
+//! | it | and this happens |
+//! | --- | --- |
+//! | sends what is not authentic | nothing, but in counters; during the handshake a changed datagram can still break it |
+//! | sends a plaintext alert during the handshake | nothing: anyone could have sent it |
+//! | sends close_notify | [`DtlsTransportState::Closed`]; the association is lost |
+//! | sends ABORT, or shuts the association down | the association is lost, what had arrived is still delivered |
+//! | sends a late or duplicate INIT, COOKIE ECHO or COOKIE ACK | nothing (RFC 9260 §5.2) |
+//! | sets up a new association with other tags, and proves with our cookie that it means it | it has restarted (RFC 9260 §5.2.4 A): the association is lost, the new one aborted |
+//! | sends a message larger than permitted, or never completes one | the association is lost with an ABORT |
+//! | breaks a rule of the establishment protocol (RFC 8832) | the stream is reset |
+//! | sends data on a stream that nobody opened | it waits, bounded, for a negotiated channel; then the stream is reset |
+//!
+//! # Versions and ciphers
+//!
+//! DTLS 1.3 is preferred. Under DTLS 1.2 ChaCha20-Poly1305 is, since the wrapped library draws the nonces of AES-GCM at random there: those records are counted, a
+//! [`SecureEvent::NonceWarning`] comes at 2^16.5 of them, and the session ends at a configured limit. DTLS 1.0, RSA and SRTP are left out.
+//!
+//! # Exceptions to purity
+//!
+//! Underneath lie `dimpl` and `sctp-proto`, each behind a private module that can be replaced. They make these exceptions, and no others are known:
+//!
+//! - An `Instant` cannot be made up: one is read as anchor when DTLS starts and one when the association is established. Only differences to them count.
+//! - `dimpl` reads both clocks once per process. It puts the wall time into the random of a DTLS 1.2 hello.
+//! - With [`Entropy::System`], keys, signatures and DTLS timers draw from the operating system, and so does [`Certificate::generate`].
+//! - `sctp-proto` seeds generators from the operating system that are not used: tags, sequence numbers and cookies come from the [`Seed`](proto_machine::Seed).
+//! - A table of DTLS configurations is shared by all transports of the process.
+//!
+//! With the feature `simulation` and `Entropy::Simulated`, two runs with equal seeds and inputs put equal bytes on the wire at equal times under DTLS 1.3, but for the
+//! order of streams in a FORWARD TSN that abandons messages of several ordered streams at once, which depends on a hash map. Under DTLS 1.2 the wall time in the hello
+//! changes bytes, and signatures that cover it may change in length by a byte or two.
+//!
+//! # What is left out
+//!
+//! Until DTLS and SCTP are our own: zero checksum (RFC 9653), interleaving (RFC 8260), RACK and tail-loss probes, path MTU discovery, congestion figures in the
+//! statistics, and a handshake that outlives changed datagrams. A FORWARD TSN or a request to reset streams is never divided.
 
 mod certificate;
 mod channel;

@@ -70,6 +70,6 @@ pub struct CandidateError {
 }
 
 impl CandidateError {
-    /// The error code of W3C webrtc-pc §4.8.1.3 for "no host candidate can reach the server".
+    /// The error code of W3C webrtc-pc §4.8.3 for "no host candidate can reach the server".
     pub const UNREACHABLE: u16 = 701;
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use proto_machine::{LookupId, Path, SocketError, SocketId, SocketRequest, Timestamp};
 
 use crate::candidates::{AddressRank, ServerIndex};
-use crate::interface::{InterfaceAddress, is_link_local};
+use crate::interface::{bind_address, is_link_local};
 use crate::{CandidateError, StunServer, StunServerHost};
+use proto_machine::InterfaceAddress;
 
 /// How often a server is asked again, so that the mapping of a NAT stays (RFC 8445 §5.1.1.4). RFC 4787 §4.3 gives mappings two minutes, real NATs half of one.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
@@ -56,7 +57,6 @@ struct Server {
     url: String,
     port: u16,
     addresses: ServerAddresses,
-    report: ServerReport,
 }
 
 #[derive(Debug)]
@@ -66,13 +66,6 @@ enum ServerAddresses {
     Resolving(LookupId),
     /// At most one of each family.
     Known(Vec<SocketAddr>),
-}
-
-/// Whether the failure of a server has been reported: once (W3C webrtc-pc §4.8.1.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum ServerReport {
-    Open,
-    Done,
 }
 
 /// From one socket to one address of one server.
@@ -121,7 +114,6 @@ impl Gatherer {
                 StunServerHost::Address(ip) => ServerAddresses::Known(vec![SocketAddr::new(*ip, server.port)]),
                 StunServerHost::Name(name) => ServerAddresses::Name(name.clone()),
             },
-            report: ServerReport::Open,
         });
         Self {
             sockets: BTreeMap::new(),
@@ -141,7 +133,7 @@ impl Gatherer {
         }
         self.stage = Stage::Gathering;
         for interface in addresses {
-            let local = interface.bind_address();
+            let local = bind_address(*interface);
             let known = self.sockets.values().any(|socket| socket.is_at(local));
             if known || usize::from(self.sockets_used) >= self.sockets_limit {
                 continue;
@@ -216,18 +208,15 @@ impl Gatherer {
             Ok(_) => Some(SocketError::NameNotFound.to_string()),
             Err(error) => Some(error.to_string()),
         };
-        let report = error.map(|error_text| {
-            server.report = ServerReport::Done;
-            CandidateError {
-                address: None,
-                port: None,
-                url: Some(server.url.clone()),
-                error_code: CandidateError::UNREACHABLE,
-                error_text,
-            }
-        });
+        let url = server.url.clone();
         self.plan_requests();
-        report
+        error.map(|error_text| CandidateError {
+            address: None,
+            port: None,
+            url: Some(url),
+            error_code: CandidateError::UNREACHABLE,
+            error_text,
+        })
     }
 
     /// The next request to send, and what for. It stays due until [`sent`](Self::sent).
@@ -272,28 +261,21 @@ impl Gatherer {
             return None;
         }
         let (index, base) = (request.server, request.path.local);
-        let undecided = self.requests.iter().any(|request| {
-            let is_hopeful = !matches!(request.state, RequestState::Over);
-            request.server == index && is_hopeful
-        });
-        let server = self.servers.get_mut(usize::from(index.0))?;
-        let report = |address, port, error_code, text: &str| CandidateError {
-            address,
-            port,
-            url: Some(server.url.clone()),
+        let report = |address: Option<SocketAddr>, error_code, text: &str| CandidateError {
+            address: address.map(|address| address.ip()),
+            port: address.map(|address| address.port()),
+            url: Some(self.url(index).to_owned()),
             error_code,
             error_text: text.to_owned(),
         };
-        match error {
-            Some((code, text)) => Some(report(Some(base.ip()), Some(base.port()), code, text)),
-            // W3C webrtc-pc §4.8.1.3: 701 comes once for a server, if no host candidate can reach it.
-            None if !undecided && server.report == ServerReport::Open => {
-                let error = report(None, None, CandidateError::UNREACHABLE, "the server does not answer");
-                server.report = ServerReport::Done;
-                Some(error)
-            }
-            None => None,
+        if let Some((code, text)) = error {
+            return Some(report(Some(base), code, text));
         }
+        // W3C webrtc-pc §4.8.3: 701 comes if no host candidate can reach the server, which is known with the last request.
+        let is_reached_or_open =
+            |request: &Request| request.server == index && !matches!(request.state, RequestState::Over);
+        let is_last = !self.requests.iter().any(is_reached_or_open);
+        is_last.then(|| report(None, CandidateError::UNREACHABLE, "the server does not answer"))
     }
 
     pub(crate) fn url(&self, server: ServerIndex) -> &str {

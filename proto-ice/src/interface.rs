@@ -3,32 +3,17 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
+use proto_machine::InterfaceAddress;
+
 use crate::AddressPolicy;
 
-/// An address of an interface of this host, as the driver reports it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct InterfaceAddress {
-    /// The address.
-    pub address: IpAddr,
-    /// The index of the interface: the zone of a link-local address (RFC 4007 §6). 0 if it does not matter.
-    pub index: u32,
-}
-
-impl InterfaceAddress {
-    /// An address whose interface does not matter: any but a link-local one.
-    #[must_use]
-    pub const fn new(address: IpAddr) -> Self {
-        Self { address, index: 0 }
-    }
-
-    /// What to bind a socket to: this address, with a port of the system's choice.
-    pub(crate) fn bind_address(self) -> SocketAddr {
-        match self.address {
-            IpAddr::V4(_) => SocketAddr::new(self.address, 0),
-            IpAddr::V6(ip) => {
-                let zone = if ip.is_unicast_link_local() { self.index } else { 0 };
-                SocketAddr::V6(SocketAddrV6::new(ip, 0, 0, zone))
-            }
+/// What to bind a socket to: this address, with a port of the system's choice.
+pub(crate) fn bind_address(interface: InterfaceAddress) -> SocketAddr {
+    match interface.address {
+        IpAddr::V4(_) => SocketAddr::new(interface.address, 0),
+        IpAddr::V6(ip) => {
+            let zone = if ip.is_unicast_link_local() { interface.index } else { 0 };
+            SocketAddr::V6(SocketAddrV6::new(ip, 0, 0, zone))
         }
     }
 }
@@ -124,8 +109,8 @@ mod tests {
     #[test]
     fn a_link_local_socket_is_bound_in_its_zone() {
         let interface = InterfaceAddress { address: "fe80::1".parse().unwrap(), index: 7 };
-        assert_eq!(interface.bind_address().to_string(), "[fe80::1%7]:0");
+        assert_eq!(bind_address(interface).to_string(), "[fe80::1%7]:0");
         let global = InterfaceAddress { address: "2001:db8::1".parse().unwrap(), index: 7 };
-        assert_eq!(global.bind_address().to_string(), "[2001:db8::1]:0");
+        assert_eq!(bind_address(global).to_string(), "[2001:db8::1]:0");
     }
 }

@@ -67,7 +67,7 @@
 //!
 //! TURN, ICE-TCP and mDNS names are not here yet; a relayed candidate *of the other agent* is one like any other. A restart is another generation of credentials: another agent. Of
 //! RFC 8445 the lite role is missing on this side, and ICMP errors are no input, since they can be forged (§7.2.5.2.2). The budget of one transaction per
-//! 5 ms over all agents of a process (§14.2) is the business of whoever owns them; one agent keeps to its own Ta.
+//! 5 ms over all agents of a process (§14.2) is the business of whoever owns them, through [`IceAgent::share_transaction_budget`]; one agent keeps to its own Ta.
 
 mod agent;
 mod candidate;
@@ -89,12 +89,12 @@ mod stun;
 mod timers;
 mod transaction;
 
-pub use agent::IceAgent;
+pub use agent::{IceAgent, PathStanding};
 pub use candidate::{AddRemoteCandidateError, CandidatePair, CandidateType, LocalCandidate, RemoteCandidate};
 pub use config::{AddressPolicy, IceConfig, IceLimits, MAXIMUM_STUN_SERVERS, StunServer, StunServerHost};
 pub use event::{CandidateError, IceEvent, IceGatheringState, IceTransportState};
-pub use interface::InterfaceAddress;
 pub use parameters::{IceParameters, IcePassword, IceRole, SetRemoteParametersError};
+pub use proto_machine::InterfaceAddress;
 pub use statistics::{
     CandidatePairState, CandidatePairStatistics, DropCounters, DropReason, IceStatistics, PairCounters, PairFailure,
 };

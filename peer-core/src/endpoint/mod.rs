@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_ice::InterfaceAddress;
+use proto_ice::{InterfaceAddress, PathStanding};
 use proto_machine::{
     Deadline, Machine, Path, Received, Rng, Seed, SocketEvent, SocketRequest, Timestamp, Transmit, TransmitBuffer,
 };
@@ -41,8 +41,9 @@ pub struct EndpointConfig {
     pub max_transactions: usize,
     /// The time between two new checks or gathering requests, over all peers together. RFC 8445 §14.2 asks for 5 ms; less deviates from it and connects crowds faster.
     pub transaction_interval: Duration,
-    /// The most [`EndpointEvent::UnknownUsernameFragment`] that wait to be read; beyond it they are dropped and counted.
-    pub max_unknown_fragments: usize,
+    /// The most [`EndpointEvent::UnknownUsernameFragment`] and [`EndpointEvent::PathConflict`] that wait to be read; beyond it only their counters in
+    /// [`EndpointStatistics`] tell of them.
+    pub max_notices: usize,
 }
 
 impl Default for EndpointConfig {
@@ -52,13 +53,14 @@ impl Default for EndpointConfig {
             max_peers: 10_000,
             max_transactions: 65_536,
             transaction_interval: Duration::from_millis(5),
-            max_unknown_fragments: 16,
+            max_notices: 16,
         }
     }
 }
 
 /// What an [`Endpoint`] reports.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum EndpointEvent {
     /// A peer has something to say.
     Peer {
@@ -72,6 +74,14 @@ pub enum EndpointEvent {
         /// The fragment that the sender believes is ours.
         username_fragment: String,
         /// Where it came from. Anybody can have sent it.
+        path: Path,
+    },
+    /// A peer has validated a path that another living peer has validated before: what is not STUN goes on to the other one, so this one will not connect there. It
+    /// takes a socket of its own ([`SocketPolicy::PerPeer`]), or the end of the other peer.
+    PathConflict {
+        /// The peer that gets nothing.
+        peer: PeerId,
+        /// The path.
         path: Path,
     },
 }
@@ -102,24 +112,25 @@ impl std::error::Error for AddPeerError {}
 /// Datagrams that an [`Endpoint`] dropped before any peer saw them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct EndpointStatistics {
-    /// Neither STUN nor DTLS (RFC 7983 §7), or STUN that is cut short.
+    /// Neither DTLS nor STUN as ICE uses it (RFC 7983 §7).
     pub foreign: u64,
     /// Not for a socket of ours.
     pub unknown_socket: u64,
     /// A request for a username fragment that no peer has.
     pub unknown_fragment: u64,
-    /// An answer to nothing that is waited for.
+    /// An answer to nothing that is waited for, or for a peer that has gone.
     pub unknown_transaction: u64,
     /// From a source that no peer has authenticated.
     pub unknown_source: u64,
-    /// A peer authenticated a path that belongs to another peer already.
+    /// Packets of a peer on a path that belongs to another one.
     pub path_conflicts: u64,
 }
 
 /// Many peers as one machine: one socket for all of them, or sockets of their own.
 ///
 /// On a shared socket a datagram finds its peer by the username fragment (requests), the transaction (responses), or the path (everything else); a path is a
-/// peer's once that peer has authenticated a check on it, and nobody else's until the peer is closed.
+/// peer's once that peer has authenticated a check on it. Such a claim yields to whoever has a check of its own answered on that path, since the source of a check can be
+/// forged; a path that was validated stays with its peer until that one fails or is closed.
 pub struct Endpoint {
     config: EndpointConfig,
     rng: Rng,
@@ -128,14 +139,16 @@ pub struct Endpoint {
     next_peer: u64,
     sockets: Sockets,
     routes: Routes,
-    /// Peers that may have something to transmit, each once.
+    /// Peers that may have something to transmit.
     transmitting: Queue,
-    /// Peers that may have requests or events, each once.
+    /// Peers that may have events.
     talking: Queue,
-    deadlines: BTreeSet<(Timestamp, PeerId)>,
-    /// When the next check or gathering request of any peer may start.
+    /// Peers that want to start a check or a gathering request, whose turn comes with the budget.
+    waiting: Queue,
+    /// When the budget allows the next one.
     next_transaction_at: Timestamp,
-    unknown_fragments: VecDeque<EndpointEvent>,
+    deadlines: BTreeSet<(Timestamp, PeerId)>,
+    notices: VecDeque<EndpointEvent>,
     statistics: EndpointStatistics,
 }
 
@@ -143,6 +156,8 @@ struct Slot {
     peer: Peer,
     /// As it stands in `deadlines`.
     deadline: Option<Deadline>,
+    /// The paths that were given to it, some of which it may have lost.
+    paths: Vec<Path>,
 }
 
 /// Peers in line, each at most once.
@@ -163,10 +178,10 @@ impl Queue {
         self.line.front().copied()
     }
 
-    fn pop(&mut self) {
-        if let Some(peer) = self.line.pop_front() {
-            self.members.remove(&peer);
-        }
+    fn pop(&mut self) -> Option<PeerId> {
+        let peer = self.line.pop_front()?;
+        self.members.remove(&peer);
+        Some(peer)
     }
 
     /// Lets the next one have its turn.
@@ -190,9 +205,10 @@ impl Endpoint {
             routes: Routes::default(),
             transmitting: Queue::default(),
             talking: Queue::default(),
-            deadlines: BTreeSet::new(),
+            waiting: Queue::default(),
             next_transaction_at: Timestamp::ZERO,
-            unknown_fragments: VecDeque::new(),
+            deadlines: BTreeSet::new(),
+            notices: VecDeque::new(),
             statistics: EndpointStatistics::default(),
             config,
         }
@@ -216,8 +232,9 @@ impl Endpoint {
         let id = PeerId(self.next_peer);
         self.next_peer += 1;
         peer.set_interfaces(now, &self.interfaces);
+        peer.share_transaction_budget();
         self.routes.add_fragment(peer.username_fragment(), id);
-        self.peers.insert(id, Slot { peer, deadline: None });
+        self.peers.insert(id, Slot { peer, deadline: None, paths: Vec::new() });
         self.touch(id);
         Ok(id)
     }
@@ -228,7 +245,8 @@ impl Endpoint {
         self.peers.get(&id).map(|slot| &slot.peer)
     }
 
-    /// A peer, to give it commands; what follows from them comes out of the endpoint's `poll_*`.
+    /// A peer, to give it commands; what follows from them comes out of the endpoint's `poll_*`. Its packets, time and polling are the endpoint's business: call none of its
+    /// `handle_*` and `poll_*`, and do not exchange it for another.
     pub fn peer_mut(&mut self, id: PeerId) -> Option<&mut Peer> {
         if self.peers.contains_key(&id) {
             self.touch(id);
@@ -281,15 +299,15 @@ impl Endpoint {
             (Some(Owner::Peer(peer)), _) => return Some(peer),
             (Some(Owner::Shared), Peek::Request { username_fragment }) => {
                 let found = self.routes.by_fragment(username_fragment);
-                if found.is_none() && self.unknown_fragments.len() < self.config.max_unknown_fragments {
+                if found.is_none() && self.notices.len() < self.config.max_notices {
                     let username_fragment = username_fragment.to_owned();
-                    let event = EndpointEvent::UnknownUsernameFragment { username_fragment, path: *path };
-                    self.unknown_fragments.push_back(event);
+                    self.notices.push_back(EndpointEvent::UnknownUsernameFragment { username_fragment, path: *path });
                 }
                 (found, &mut statistics.unknown_fragment)
             }
             (Some(Owner::Shared), Peek::Response { transaction }) => {
-                (self.routes.by_transaction(&transaction), &mut statistics.unknown_transaction)
+                let found = self.routes.by_transaction(&transaction).filter(|id| self.peers.contains_key(id));
+                (found, &mut statistics.unknown_transaction)
             }
             (Some(Owner::Shared), Peek::BySource) => (self.routes.by_path(path), &mut statistics.unknown_source),
             (Some(Owner::Shared), Peek::Foreign) => (None, &mut statistics.foreign),
@@ -319,7 +337,7 @@ impl Endpoint {
         }
     }
 
-    /// What a peer has to transmit, within the budget that all share, and remembered so that answers find it.
+    /// What a peer has to transmit, remembered so that answers find it.
     fn transmit_of(
         &mut self,
         now: Timestamp,
@@ -327,13 +345,7 @@ impl Endpoint {
         max_segments: usize,
         buffer: &mut TransmitBuffer,
     ) -> Option<Transmit> {
-        let slot = self.peers.get_mut(&id)?;
-        slot.peer.delay_transactions(self.next_transaction_at);
-        let before = slot.peer.earliest_transaction();
-        let transmit = slot.peer.poll_transmit(now, max_segments, buffer)?;
-        if slot.peer.earliest_transaction() != before {
-            self.next_transaction_at = now + self.config.transaction_interval;
-        }
+        let transmit = self.peers.get_mut(&id)?.peer.poll_transmit(now, max_segments, buffer)?;
         if self.sockets.owner(&transmit.path.local) == Some(Owner::Shared) {
             for transaction in buffer.datagrams().filter_map(request_transaction) {
                 self.routes.learn_transaction(now, transaction, id, self.config.max_transactions);
@@ -342,23 +354,68 @@ impl Endpoint {
         Some(transmit)
     }
 
-    /// A peer has nothing more to transmit for now: note when it wants to be called, or let it go.
-    fn rest(&mut self, id: PeerId) {
+    /// A peer has nothing more to transmit for now: note what it waits for, or let it go.
+    fn rest(&mut self, now: Timestamp, id: PeerId) {
         let Some(slot) = self.peers.get_mut(&id) else { return };
         if let Some(deadline) = slot.deadline.take() {
             self.deadlines.remove(&(deadline.at, id));
         }
-        slot.deadline = slot.peer.poll_timeout();
+        if slot.peer.is_closed() {
+            self.remove(id);
+            return;
+        }
+        let next_transaction = slot.peer.next_transaction_at();
+        if next_transaction.is_some_and(|at| at <= now) {
+            self.waiting.push(id);
+        }
+        let paced = next_transaction.filter(|&at| at > now).map(|at| Deadline { at, reason: "pacing" });
+        slot.deadline = Deadline::earliest(slot.peer.poll_timeout(), paced);
         if let Some(deadline) = slot.deadline {
             self.deadlines.insert((deadline.at, id));
         }
     }
 
-    fn remove_if_done(&mut self, id: PeerId) {
-        let is_done = |slot: &Slot| slot.peer.is_closed() && slot.deadline.is_none();
-        if self.peers.get(&id).is_some_and(is_done) {
-            self.peers.remove(&id);
-            self.routes.remove(id);
+    /// Lets the peer that has waited longest start a transaction, if it is time (RFC 8445 §14.2).
+    fn allow_transaction(&mut self, now: Timestamp) -> Option<()> {
+        if self.next_transaction_at > now {
+            return None;
+        }
+        let id = self.waiting.pop()?;
+        if let Some(slot) = self.peers.get_mut(&id) {
+            slot.peer.allow_transaction();
+            self.next_transaction_at = now + self.config.transaction_interval;
+            self.transmitting.push(id);
+        }
+        Some(())
+    }
+
+    /// Gives a path to a peer that has a better standing on it than whoever has it now.
+    fn learn_path(&mut self, id: PeerId, path: Path) {
+        let standing =
+            |id: PeerId| self.peers.get(&id).map_or(PathStanding::Unknown, |slot| slot.peer.path_standing(&path));
+        let owner = self.routes.by_path(&path);
+        let ours = standing(id);
+        if owner == Some(id) || ours == PathStanding::Unknown {
+            return;
+        }
+        if owner.map_or(PathStanding::Unknown, standing) < ours {
+            self.routes.set_path(path, id);
+            if let Some(slot) = self.peers.get_mut(&id)
+                && !slot.paths.contains(&path)
+            {
+                slot.paths.push(path);
+            }
+            return;
+        }
+        self.statistics.path_conflicts += 1;
+        if ours == PathStanding::Validated && self.notices.len() < self.config.max_notices {
+            self.notices.push_back(EndpointEvent::PathConflict { peer: id, path });
+        }
+    }
+
+    fn remove(&mut self, id: PeerId) {
+        if let Some(slot) = self.peers.remove(&id) {
+            self.routes.remove(id, slot.peer.username_fragment(), &slot.paths);
             self.sockets.remove(id);
         }
     }
@@ -374,9 +431,8 @@ impl Machine for Endpoint {
         let Some(slot) = self.peers.get_mut(&id) else { return };
         let path = received.path;
         slot.peer.handle_input(now, received);
-        let learn = slot.peer.has_authenticated(&path) && self.sockets.owner(&path.local) == Some(Owner::Shared);
-        if learn && !self.routes.learn_path(path, id) {
-            self.statistics.path_conflicts += 1;
+        if self.sockets.owner(&path.local) == Some(Owner::Shared) {
+            self.learn_path(id, path);
         }
         self.touch(id);
     }
@@ -407,17 +463,19 @@ impl Machine for Endpoint {
 
     /// Peers take turns, a batch each.
     fn poll_transmit(&mut self, now: Timestamp, max_segments: usize, buffer: &mut TransmitBuffer) -> Option<Transmit> {
-        while let Some(id) = self.transmitting.front() {
-            // Requests first: a peer that has just been touched may be waiting for a socket that is open already.
-            self.settle_sockets(now, id);
-            if let Some(transmit) = self.transmit_of(now, id, max_segments, buffer) {
-                self.transmitting.rotate();
-                return Some(transmit);
+        loop {
+            while let Some(id) = self.transmitting.front() {
+                // Requests first: a peer that has just been touched may be waiting for a socket that is open already.
+                self.settle_sockets(now, id);
+                if let Some(transmit) = self.transmit_of(now, id, max_segments, buffer) {
+                    self.transmitting.rotate();
+                    return Some(transmit);
+                }
+                self.transmitting.pop();
+                self.rest(now, id);
             }
-            self.transmitting.pop();
-            self.rest(id);
+            self.allow_transaction(now)?;
         }
-        None
     }
 
     fn poll_socket_request(&mut self) -> Option<SocketRequest> {
@@ -425,28 +483,25 @@ impl Machine for Endpoint {
     }
 
     fn poll_event(&mut self) -> Option<EndpointEvent> {
-        if let Some(event) = self.unknown_fragments.pop_front() {
+        if let Some(event) = self.notices.pop_front() {
             return Some(event);
         }
         while let Some(peer) = self.talking.front() {
-            let event = self.peers.get_mut(&peer).and_then(|slot| slot.peer.poll_event());
-            if let Some(event) = event {
+            if let Some(event) = self.peers.get_mut(&peer).and_then(|slot| slot.peer.poll_event()) {
                 // A message that is read makes room, which the other side is to be told.
                 self.transmitting.push(peer);
                 self.talking.rotate();
                 return Some(EndpointEvent::Peer { peer, event });
             }
             self.talking.pop();
-            if !self.transmitting.members.contains(&peer) {
-                self.remove_if_done(peer);
-            }
         }
         None
     }
 
     fn poll_timeout(&self) -> Option<Deadline> {
-        let &(_, id) = self.deadlines.first()?;
-        self.peers.get(&id).and_then(|slot| slot.deadline)
+        let of_a_peer = self.deadlines.first().and_then(|(_, id)| self.peers.get(id)?.deadline);
+        let of_the_budget = Deadline { at: self.next_transaction_at, reason: "transaction budget" };
+        Deadline::earliest(of_a_peer, self.waiting.front().map(|_| of_the_budget))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a datagram says about whom it is for, without taking it apart.
 
+use proto_ice::addressed_username_fragment;
+
 /// A STUN transaction id (RFC 8489 §5).
 pub(super) type TransactionId = [u8; 12];
 
@@ -16,9 +18,9 @@ pub(super) enum Peek<'a> {
     Foreign,
 }
 
-const HEADER: usize = 20;
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
-const USERNAME: u16 = 0x0006;
+/// RFC 8839 §5.4: no fragment is longer, in characters.
+const MAX_FRAGMENT: usize = 256;
 
 /// Looks at a datagram that has arrived.
 pub(super) fn peek(datagram: &[u8]) -> Peek<'_> {
@@ -38,7 +40,10 @@ pub(super) fn request_transaction(datagram: &[u8]) -> Option<TransactionId> {
 fn peek_stun(datagram: &[u8]) -> Option<Peek<'_>> {
     let (class, transaction) = header(datagram)?;
     match class {
-        Class::Request => username_fragment(datagram).map(|username_fragment| Peek::Request { username_fragment }),
+        Class::Request => {
+            let username_fragment = addressed_username_fragment(datagram)?;
+            (username_fragment.len() <= MAX_FRAGMENT).then_some(Peek::Request { username_fragment })
+        }
         Class::Response => Some(Peek::Response { transaction }),
         Class::Indication => Some(Peek::BySource),
     }
@@ -53,7 +58,7 @@ enum Class {
 
 /// RFC 8489 §5: the class is in bits 4 and 8 of the type.
 fn header(datagram: &[u8]) -> Option<(Class, TransactionId)> {
-    let (&[first, second, _, _, a, b, c, d, ref transaction @ ..], _) = datagram.split_first_chunk::<HEADER>()?;
+    let (&[first, second, _, _, a, b, c, d, ref transaction @ ..], _) = datagram.split_first_chunk::<20>()?;
     if first > 3 || [a, b, c, d] != MAGIC_COOKIE {
         return None;
     }
@@ -63,21 +68,6 @@ fn header(datagram: &[u8]) -> Option<(Class, TransactionId)> {
         _ => Class::Response,
     };
     Some((class, *transaction))
-}
-
-/// What stands before the colon of the first USERNAME attribute.
-fn username_fragment(datagram: &[u8]) -> Option<&str> {
-    let mut attributes = datagram.get(HEADER..)?;
-    loop {
-        let (&[t0, t1, l0, l1], rest) = attributes.split_first_chunk::<4>()?;
-        let length = usize::from(u16::from_be_bytes([l0, l1]));
-        let value = rest.get(..length)?;
-        if u16::from_be_bytes([t0, t1]) == USERNAME {
-            let username = std::str::from_utf8(value).ok()?;
-            return username.split_once(':').map(|(fragment, _)| fragment);
-        }
-        attributes = rest.get(length.next_multiple_of(4)..)?;
-    }
 }
 
 #[cfg(test)]

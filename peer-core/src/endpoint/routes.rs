@@ -11,7 +11,7 @@ use super::peek::TransactionId;
 /// How long the answer to a request is waited for: the 7 requests of RFC 8489 §6.2.1 with their last wait take 39.5 s.
 const TRANSACTION_LIFETIME: Duration = Duration::from_millis(39_500);
 
-/// Three indexes. Nothing in here moves on the word of a datagram alone: a path is only learned from a peer that has authenticated it.
+/// Three indexes. Nothing in here moves on the word of a datagram alone: a path is only given to a peer that has authenticated it.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     by_path: BTreeMap<Path, PeerId>,
@@ -38,9 +38,9 @@ impl Routes {
         self.by_transaction.get(transaction).copied()
     }
 
-    /// Remembers whose a path is. `false` if it is another peer's: two connections cannot share both ends.
-    pub(super) fn learn_path(&mut self, path: Path, peer: PeerId) -> bool {
-        *self.by_path.entry(path).or_insert(peer) == peer
+    /// Gives a path to a peer, from whoever has it.
+    pub(super) fn set_path(&mut self, path: Path, peer: PeerId) {
+        self.by_path.insert(path, peer);
     }
 
     /// Remembers who sent a request, at most `bound` of them; the oldest is forgotten.
@@ -58,15 +58,14 @@ impl Routes {
         }
     }
 
-    /// Forgets a peer. Its transactions age out: their answers find nobody.
-    pub(super) fn remove(&mut self, peer: PeerId) {
-        self.by_path.retain(|_, owner| *owner != peer);
-        self.by_fragment.retain(|_, owner| *owner != peer);
-    }
-
-    #[cfg(test)]
-    pub(super) fn transaction_count(&self) -> (usize, usize) {
-        (self.by_transaction.len(), self.transactions.len())
+    /// Forgets the fragment and the paths of a peer. Its transactions age out: their answers find nobody.
+    pub(super) fn remove(&mut self, peer: PeerId, fragment: &str, paths: &[Path]) {
+        self.by_fragment.remove(fragment);
+        for path in paths {
+            if self.by_path(path) == Some(peer) {
+                self.by_path.remove(path);
+            }
+        }
     }
 }
 
@@ -74,19 +73,18 @@ impl Routes {
 mod tests {
     use super::*;
 
-    fn path(port: u16) -> Path {
-        Path::udp("127.0.0.1:1".parse().unwrap(), ([127, 0, 0, 1], port).into())
-    }
-
     #[test]
-    fn a_path_stays_with_the_peer_that_authenticated_it_first() {
+    fn a_removed_peer_takes_only_its_own_paths_with_it() {
+        let path = |port: u16| Path::udp("127.0.0.1:1".parse().unwrap(), ([127, 0, 0, 1], port).into());
         let mut routes = Routes::default();
-        assert!(routes.learn_path(path(5), PeerId(1)));
-        assert!(routes.learn_path(path(5), PeerId(1)));
-        assert!(!routes.learn_path(path(5), PeerId(2)));
-        assert_eq!(routes.by_path(&path(5)), Some(PeerId(1)));
-        routes.remove(PeerId(1));
-        assert!(routes.learn_path(path(5), PeerId(2)));
+        routes.add_fragment("one", PeerId(1));
+        routes.set_path(path(5), PeerId(1));
+        routes.set_path(path(6), PeerId(1));
+        routes.set_path(path(6), PeerId(2));
+        routes.remove(PeerId(1), "one", &[path(5), path(6)]);
+        assert_eq!(routes.by_fragment("one"), None);
+        assert_eq!(routes.by_path(&path(5)), None);
+        assert_eq!(routes.by_path(&path(6)), Some(PeerId(2)));
     }
 
     #[test]
@@ -95,10 +93,10 @@ mod tests {
         for number in 0..100u8 {
             routes.learn_transaction(Timestamp::ZERO, [number; 12], PeerId(1), 10);
         }
-        assert_eq!(routes.transaction_count(), (10, 10));
+        assert_eq!((routes.by_transaction.len(), routes.transactions.len()), (10, 10));
         assert_eq!(routes.by_transaction(&[99; 12]), Some(PeerId(1)));
         assert_eq!(routes.by_transaction(&[0; 12]), None);
         routes.learn_transaction(Timestamp::ZERO + TRANSACTION_LIFETIME, [200; 12], PeerId(1), 10);
-        assert_eq!(routes.transaction_count(), (1, 1));
+        assert_eq!((routes.by_transaction.len(), routes.transactions.len()), (1, 1));
     }
 }

@@ -1,6 +1,6 @@
 //! Sockets and look-ups of an endpoint: which are shared, and whose the others are.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use proto_machine::{LookupId, SocketError, SocketEvent, SocketId, SocketRequest};
@@ -30,35 +30,44 @@ pub(super) enum Owner {
     Peer(PeerId),
 }
 
+/// A socket as the driver knows it.
 #[derive(Debug)]
-enum Shared {
-    Opening { waiting: Vec<(PeerId, SocketId)> },
-    Open(SocketAddr),
-}
-
-/// A socket of one peer.
-#[derive(Debug)]
-struct Owned {
-    peer: PeerId,
-    /// The peer's own name for it.
-    socket: SocketId,
+struct Socket {
+    usage: Usage,
     /// Once it is open.
     local: Option<SocketAddr>,
+}
+
+#[derive(Debug)]
+enum Usage {
+    Own {
+        peer: PeerId,
+        /// The peer's own name for it.
+        name: SocketId,
+    },
+    Shared {
+        /// The address that was asked for.
+        asked: SocketAddr,
+        /// The peers that have been told of it, or wait to be, by their own names for it.
+        users: BTreeSet<(PeerId, SocketId)>,
+    },
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     policy: SocketPolicy,
-    /// By the address that was asked for.
-    shared: BTreeMap<SocketAddr, (SocketId, Shared)>,
     /// By the endpoint's name.
-    owned: BTreeMap<SocketId, Owned>,
+    sockets: BTreeMap<SocketId, Socket>,
+    /// The endpoint's name for what a peer calls by its own.
+    names: BTreeMap<(PeerId, SocketId), SocketId>,
+    /// The shared sockets, by the address that was asked for.
+    shared: BTreeMap<SocketAddr, SocketId>,
     /// By the address that the socket has.
     owners: BTreeMap<SocketAddr, Owner>,
     lookups: BTreeMap<LookupId, (PeerId, LookupId)>,
     next_id: u64,
     requests: VecDeque<SocketRequest>,
-    /// Answers to peers that need no driver.
+    /// Answers to peers.
     answers: VecDeque<(PeerId, SocketEvent)>,
 }
 
@@ -70,13 +79,13 @@ impl Sockets {
     /// Takes in what a peer asks for.
     pub(super) fn handle_request(&mut self, peer: PeerId, request: SocketRequest) {
         match (request, self.policy) {
-            (SocketRequest::BindUdp { socket, local }, SocketPolicy::PerPeer) => {
-                let id = SocketId(self.draw_id());
-                self.owned.insert(id, Owned { peer, socket, local: None });
-                self.requests.push_back(SocketRequest::BindUdp { socket: id, local });
+            (SocketRequest::BindUdp { socket: name, local }, SocketPolicy::PerPeer) => {
+                let id = self.bind(local, Usage::Own { peer, name });
+                self.names.insert((peer, name), id);
             }
-            (SocketRequest::BindUdp { socket, local }, SocketPolicy::Shared { port }) => {
-                self.share(peer, socket, SocketAddr::new(local.ip(), port));
+            (SocketRequest::BindUdp { socket, mut local }, SocketPolicy::Shared { port }) => {
+                local.set_port(port);
+                self.share(peer, socket, local);
             }
             (SocketRequest::Close { socket }, _) => self.close(peer, socket),
             (SocketRequest::Resolve { lookup, host }, _) => {
@@ -89,50 +98,55 @@ impl Sockets {
         }
     }
 
-    fn share(&mut self, peer: PeerId, socket: SocketId, local: SocketAddr) {
-        let next_id = SocketId(self.next_id);
-        let (_, shared) = self.shared.entry(local).or_insert_with(|| {
-            self.requests.push_back(SocketRequest::BindUdp { socket: next_id, local });
-            (next_id, Shared::Opening { waiting: Vec::new() })
-        });
-        self.next_id += 1;
-        match shared {
-            Shared::Opening { waiting } => waiting.push((peer, socket)),
-            Shared::Open(local) => self.answers.push_back((peer, SocketEvent::Opened { socket, local: *local })),
-        }
+    fn bind(&mut self, local: SocketAddr, usage: Usage) -> SocketId {
+        let id = SocketId(self.draw_id());
+        self.sockets.insert(id, Socket { usage, local: None });
+        self.requests.push_back(SocketRequest::BindUdp { socket: id, local });
+        id
     }
 
-    /// Only a peer's own sockets close with it.
-    fn close(&mut self, peer: PeerId, socket: SocketId) {
-        let is_it = |owned: &Owned| owned.peer == peer && owned.socket == socket;
-        let found = self.owned.iter().find(|(_, owned)| is_it(owned)).map(|(&id, _)| id);
-        if let Some(id) = found {
-            self.release(id);
-        }
-    }
-
-    fn release(&mut self, id: SocketId) {
-        if let Some(owned) = self.owned.remove(&id) {
-            if let Some(local) = owned.local {
-                self.owners.remove(&local);
+    fn share(&mut self, peer: PeerId, name: SocketId, asked: SocketAddr) {
+        let id = match self.shared.get(&asked) {
+            Some(&id) => id,
+            None => {
+                let id = self.bind(asked, Usage::Shared { asked, users: BTreeSet::new() });
+                self.shared.insert(asked, id);
+                id
             }
-            self.requests.push_back(SocketRequest::Close { socket: id });
+        };
+        self.names.insert((peer, name), id);
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        if let Usage::Shared { users, .. } = &mut socket.usage {
+            users.insert((peer, name));
+        }
+        if let Some(local) = socket.local {
+            self.answers.push_back((peer, SocketEvent::Opened { socket: name, local }));
+        }
+    }
+
+    /// A peer's own socket closes with it; a shared one stays for the others and those to come.
+    fn close(&mut self, peer: PeerId, name: SocketId) {
+        let Some(id) = self.names.remove(&(peer, name)) else { return };
+        match self.sockets.get_mut(&id).map(|socket| &mut socket.usage) {
+            Some(Usage::Shared { users, .. }) => {
+                users.remove(&(peer, name));
+            }
+            Some(Usage::Own { .. }) => {
+                self.forget(id);
+                self.requests.push_back(SocketRequest::Close { socket: id });
+            }
+            None => {}
         }
     }
 
     /// Closes what a peer has left open.
     pub(super) fn remove(&mut self, peer: PeerId) {
-        let left: Vec<SocketId> =
-            self.owned.iter().filter(|(_, owned)| owned.peer == peer).map(|(&id, _)| id).collect();
-        for id in left {
-            self.release(id);
+        let all = (peer, SocketId(0))..=(peer, SocketId(u64::MAX));
+        let left: Vec<SocketId> = self.names.range(all).map(|(&(_, name), _)| name).collect();
+        for name in left {
+            self.close(peer, name);
         }
         self.lookups.retain(|_, (owner, _)| *owner != peer);
-        for (_, shared) in self.shared.values_mut() {
-            if let Shared::Opening { waiting } = shared {
-                waiting.retain(|(owner, _)| *owner != peer);
-            }
-        }
     }
 
     /// Takes in what the driver reports; the answers for peers come out of [`poll_answer`](Self::poll_answer).
@@ -150,43 +164,45 @@ impl Sockets {
     }
 
     fn opened(&mut self, id: SocketId, local: SocketAddr) {
-        if let Some(owned) = self.owned.get_mut(&id) {
-            owned.local = Some(local);
-            self.owners.insert(local, Owner::Peer(owned.peer));
-            self.answers.push_back((owned.peer, SocketEvent::Opened { socket: owned.socket, local }));
-            return;
-        }
-        let Some((_, shared)) = self.shared.values_mut().find(|(shared, _)| *shared == id) else {
-            // Its peer has gone in the meantime: it was asked to be closed before it was open.
-            return;
-        };
-        self.owners.insert(local, Owner::Shared);
-        if let Shared::Opening { waiting } = std::mem::replace(shared, Shared::Open(local)) {
-            let answer = |(peer, socket)| (peer, SocketEvent::Opened { socket, local });
-            self.answers.extend(waiting.into_iter().map(answer));
+        // One that is unknown was asked to be closed before it was open.
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        socket.local = Some(local);
+        match &socket.usage {
+            Usage::Own { peer, name } => {
+                self.owners.insert(local, Owner::Peer(*peer));
+                self.answers.push_back((*peer, SocketEvent::Opened { socket: *name, local }));
+            }
+            Usage::Shared { users, .. } => {
+                self.owners.insert(local, Owner::Shared);
+                let answer = |&(peer, socket)| (peer, SocketEvent::Opened { socket, local });
+                self.answers.extend(users.iter().map(answer));
+            }
         }
     }
 
+    /// Every peer that uses the socket is told; a shared one is opened anew for the next.
     fn failed(&mut self, id: SocketId, error: &SocketError) {
+        let Some(socket) = self.forget(id) else { return };
         let failed = |socket| SocketEvent::Failed { socket, error: error.clone() };
-        if let Some(owned) = self.owned.remove(&id) {
-            if let Some(local) = owned.local {
-                self.owners.remove(&local);
-            }
-            self.answers.push_back((owned.peer, failed(owned.socket)));
-            return;
+        let users = match socket.usage {
+            Usage::Own { peer, name } => BTreeSet::from([(peer, name)]),
+            Usage::Shared { users, .. } => users,
+        };
+        for (peer, name) in users {
+            self.names.remove(&(peer, name));
+            self.answers.push_back((peer, failed(name)));
         }
-        let found = self.shared.iter().find(|(_, (shared, _))| *shared == id).map(|(&local, _)| local);
-        // Forgotten, so that the next peer tries again.
-        match found.and_then(|local| self.shared.remove(&local)) {
-            Some((_, Shared::Opening { waiting })) => {
-                self.answers.extend(waiting.into_iter().map(|(peer, socket)| (peer, failed(socket))));
-            }
-            Some((_, Shared::Open(local))) => {
-                self.owners.remove(&local);
-            }
-            None => {}
+    }
+
+    fn forget(&mut self, id: SocketId) -> Option<Socket> {
+        let socket = self.sockets.remove(&id)?;
+        if let Some(local) = socket.local {
+            self.owners.remove(&local);
         }
+        if let Usage::Shared { asked, .. } = &socket.usage {
+            self.shared.remove(asked);
+        }
+        Some(socket)
     }
 
     pub(super) fn owner(&self, local: &SocketAddr) -> Option<Owner> {
@@ -203,10 +219,7 @@ impl Sockets {
 
     /// The addresses of the shared sockets that are open.
     pub(super) fn shared_addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.shared.values().filter_map(|(_, shared)| match shared {
-            Shared::Open(local) => Some(*local),
-            Shared::Opening { .. } => None,
-        })
+        self.shared.values().filter_map(|id| self.sockets.get(id)?.local)
     }
 
     fn draw_id(&mut self) -> u64 {

@@ -12,7 +12,7 @@ use std::fmt;
 use proto_dtls_sctp::{
     ChannelKey, ChannelView, CreateDataChannelError, DataChannelOptions, SecureTransport, SecureTransportConfig,
 };
-use proto_ice::{CandidatePair, IceAgent, IceGatheringState, IceRole, InterfaceAddress};
+use proto_ice::{CandidatePair, IceAgent, IceGatheringState, IceRole, InterfaceAddress, PathStanding};
 use proto_machine::{Path, Seed, Timestamp};
 use proto_sdp::{Negotiation, SectionId, TransportParameters};
 
@@ -29,42 +29,50 @@ use crate::{
 /// call.
 pub struct Peer {
     configuration: Configuration,
-    interfaces: Vec<InterfaceAddress>,
+    /// `None` until the driver has said what there is.
+    interfaces: Option<Vec<InterfaceAddress>>,
     negotiation: Negotiation,
     ice: IceAgent,
     secure: SecureTransport,
-    transport: TransportPhase,
+    /// `None` before there is an answer.
+    transport: Option<Transport>,
     /// The section whose candidates are ours, once a local description has one.
     section: Option<SectionId>,
     life: Life,
     reported: ReportedStates,
     events: VecDeque<PeerEvent>,
-    /// `[[NegotiationNeeded]]`: reported once, until a negotiation is complete.
-    negotiation_needed: bool,
+    negotiation_needed: NegotiationNeeded,
     candidates_passed_over: u64,
     early_payloads_dropped: u64,
     events_dropped: u64,
 }
 
-/// How far the one bundled transport has come.
-enum TransportPhase {
-    /// No answer yet: nobody to talk to.
-    Unnegotiated,
-    /// The parameters are known; DTLS starts with the first valid pair, so that its timers run on a path (RFC 8445 §12.1).
-    AwaitPath(Box<TransportParameters>),
-    /// DTLS was started with these parameters.
-    Started(Box<TransportParameters>),
-    /// DTLS has ended, and its last record has been handed out. There is no way back.
-    Ended(Box<TransportParameters>),
+/// The one bundled transport, once it is negotiated.
+struct Transport {
+    /// What the other side said of itself, last.
+    parameters: TransportParameters,
+    stage: Stage,
 }
 
-impl TransportPhase {
-    fn parameters(&self) -> Option<&TransportParameters> {
-        match self {
-            Self::Unnegotiated => None,
-            Self::AwaitPath(parameters) | Self::Started(parameters) | Self::Ended(parameters) => Some(parameters),
-        }
-    }
+/// How far the secure transport has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// DTLS starts with the first valid pair, so that its timers run on a path (RFC 8445 §12.1).
+    AwaitPath,
+    /// DTLS was started.
+    Started,
+    /// DTLS has ended, and its last record has been handed out. There is no way back.
+    Ended,
+}
+
+/// `[[NegotiationNeeded]]`
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum NegotiationNeeded {
+    No,
+    /// The application is to be told when it next asks for events.
+    Unreported,
+    /// It was told, and nothing has been negotiated since.
+    Reported,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,7 +100,7 @@ impl Peer {
     pub fn new(configuration: Configuration, seed: Seed) -> Result<Self, ConfigurationError> {
         let ice_config = configuration.ice_config()?;
         let mut secure_config = SecureTransportConfig::new(configuration.certificate.clone());
-        secure_config.max_receive_message_size = configuration.max_message_size as usize;
+        secure_config.max_receive_message_size = configuration.max_message_size.get() as usize;
         secure_config.entropy = configuration.entropy;
         let session_id = seed.child("session id").into_rng().next_u64();
         Ok(Self {
@@ -100,9 +108,9 @@ impl Peer {
             ice: IceAgent::new(ice_config, IceRole::Controlling, seed.child("ice")),
             secure: SecureTransport::new(secure_config, seed.child("secure transport")),
             configuration,
-            interfaces: Vec::new(),
+            interfaces: None,
             negotiation: Negotiation::new(session_id),
-            transport: TransportPhase::Unnegotiated,
+            transport: None,
             section: None,
             life: Life::Open,
             reported: ReportedStates {
@@ -111,19 +119,29 @@ impl Peer {
                 connection: PeerConnectionState::New,
             },
             events: VecDeque::new(),
-            negotiation_needed: false,
+            negotiation_needed: NegotiationNeeded::No,
             candidates_passed_over: 0,
             early_payloads_dropped: 0,
             events_dropped: 0,
         })
     }
 
-    /// The addresses of this host. Gathering begins with the first local description; interfaces that are given later are gathered from at once.
+    /// The addresses of this host. Gathering begins as soon as they are known and there is a local description with a section to gather for. Addresses that are given
+    /// while gathering is under way are gathered from as well; once it is complete they have to wait for an ICE restart (RFC 8445 §9).
     pub fn set_interfaces(&mut self, now: Timestamp, interfaces: &[InterfaceAddress]) {
-        self.interfaces = interfaces.to_vec();
-        if self.life == Life::Open && self.section.is_some() {
-            self.ice.gather(now, &self.interfaces);
+        self.interfaces = Some(interfaces.to_vec());
+        if self.life == Life::Open {
+            self.gather(now);
             self.settle(now);
+        }
+    }
+
+    fn gather(&mut self, now: Timestamp) {
+        if let Some(interfaces) = &self.interfaces
+            && self.section.is_some()
+            && self.ice.gathering_state() != IceGatheringState::Complete
+        {
+            self.ice.gather(now, interfaces);
         }
     }
 
@@ -231,20 +249,25 @@ impl Peer {
         &self.ice.local_parameters().username_fragment
     }
 
-    /// Whether somebody with the credentials has sent a check on this path: its packets are for this peer.
+    /// How sure it is that what comes over this path is for this peer.
     #[must_use]
-    pub fn has_authenticated(&self, path: &Path) -> bool {
-        self.ice.has_authenticated(path)
+    pub fn path_standing(&self, path: &Path) -> PathStanding {
+        self.ice.path_standing(path)
     }
 
-    /// No new check or gathering request before `at` (RFC 8445 §14.2).
-    pub(crate) fn delay_transactions(&mut self, at: Timestamp) {
-        self.ice.delay_transactions(at);
+    /// From now on the endpoint says when a check or gathering request may start.
+    pub(crate) fn share_transaction_budget(&mut self) {
+        self.ice.share_transaction_budget();
     }
 
-    /// When the next check or gathering request may start.
-    pub(crate) fn earliest_transaction(&self) -> Timestamp {
-        self.ice.earliest_transaction()
+    /// One more may start.
+    pub(crate) fn allow_transaction(&mut self) {
+        self.ice.allow_transaction();
+    }
+
+    /// When the next one may start by the peer's own pacing, if there is one to start.
+    pub(crate) fn next_transaction_at(&self) -> Option<Timestamp> {
+        self.ice.next_transaction_at()
     }
 
     /// `getStats`, the first of it.

@@ -5,7 +5,7 @@ use proto_ice::{IceEvent, IceGatheringState, LocalCandidate};
 use proto_machine::{Deadline, Machine, Received, SocketEvent, SocketRequest, Timestamp, Transmit, TransmitBuffer};
 use proto_sdp::{CandidateTarget, Fingerprint, SectionId, Side, TransportParameters};
 
-use super::{Life, Peer, ReportedStates, TransportPhase};
+use super::{Life, NegotiationNeeded, Peer, ReportedStates, Stage, Transport};
 use crate::candidate::to_sdp;
 use crate::{IceCandidate, PeerEvent};
 
@@ -50,22 +50,41 @@ impl Peer {
 
     fn handle_local_candidate(&mut self, candidate: &LocalCandidate) {
         let Ok(typed) = to_sdp(candidate) else { return };
+        // Without a section, after a rollback, it waits for the next description.
+        let Some(section) = &self.section else { return };
         let text = typed.to_string();
         // A description that is full keeps what it has; the candidate is trickled all the same.
-        let _full = self.negotiation.add_candidate(Side::Local, target(self.section.as_ref()), &typed);
+        let _full = self.negotiation.add_candidate(Side::Local, target(section), &typed);
         self.report_candidate(text, candidate.url.clone());
     }
 
     fn handle_end_of_local_candidates(&mut self) {
-        let _unknown = self.negotiation.end_candidates(Side::Local, target(self.section.as_ref()));
+        let Some(section) = &self.section else { return };
+        let _unknown = self.negotiation.end_candidates(Side::Local, target(section));
         self.report_candidate(String::new(), None);
+    }
+
+    /// Trickles what was found while there was no description to put it in.
+    pub(super) fn catch_up_candidates(&mut self) {
+        let local = self.negotiation.description(Side::Local).and_then(|(_, local)| local.data_section());
+        let Some(section) = local else { return };
+        let known = &section.media().candidates;
+        let is_missing = |candidate: &LocalCandidate| to_sdp(candidate).is_ok_and(|typed| !known.contains(&typed));
+        let missing: Vec<LocalCandidate> = self.ice.local_candidates().filter(|c| is_missing(c)).cloned().collect();
+        let misses_end = self.ice.gathering_state() == IceGatheringState::Complete && !section.end_of_candidates();
+        for candidate in &missing {
+            self.handle_local_candidate(candidate);
+        }
+        if misses_end {
+            self.handle_end_of_local_candidates();
+        }
     }
 
     fn report_candidate(&mut self, candidate: String, url: Option<String>) {
         let Some(section) = &self.section else { return };
         let event = PeerEvent::IceCandidate(Some(IceCandidate {
             candidate,
-            sdp_mid: section.mid.as_ref().map(|mid| mid.as_str().to_owned()).unwrap_or_default(),
+            sdp_mid: section.mid.as_ref().map(|mid| mid.as_str().to_owned()),
             sdp_mline_index: u16::try_from(section.index).unwrap_or(u16::MAX),
             username_fragment: self.username_fragment().to_owned(),
             url,
@@ -75,34 +94,43 @@ impl Peer {
 
     /// DTLS starts on the first valid pair, before nomination (RFC 8445 §12.1).
     fn start_secure_transport(&mut self, now: Timestamp) {
-        let TransportPhase::AwaitPath(parameters) = &self.transport else { return };
+        let Some(transport) = self.transport.as_mut().filter(|transport| transport.stage == Stage::AwaitPath) else {
+            return;
+        };
         if !self.ice.can_send() {
             return;
         }
         if let Some(round_trip_time) = self.ice.round_trip_time() {
             self.secure.set_round_trip_time(round_trip_time);
         }
-        // Everything that start could refuse was checked when the description was set.
-        let _refused = self.secure.start(now, start_parameters(parameters));
-        self.transport = TransportPhase::Started(parameters.clone());
-    }
-
-    fn handle_payload(&mut self, now: Timestamp, payload: &mut [u8]) {
-        match self.transport {
-            TransportPhase::Started(_) => self.secure.handle_datagram(now, payload),
-            TransportPhase::Unnegotiated | TransportPhase::AwaitPath(_) => self.early_payloads_dropped += 1,
-            TransportPhase::Ended(_) => {}
+        match self.secure.start(now, start_parameters(&transport.parameters)) {
+            Ok(()) => transport.stage = Stage::Started,
+            Err(error) => {
+                transport.stage = Stage::Ended;
+                self.ice.revoke_consent(now);
+                self.report(PeerEvent::TransportRefused(error));
+            }
         }
     }
 
     /// RFC 7675 §5.2: the end of the security association, once its last record is out, revokes consent.
     fn end_secure_transport(&mut self, now: Timestamp) {
-        if let TransportPhase::Started(parameters) = &self.transport
-            && matches!(self.secure.dtls_state(), DtlsTransportState::Closed | DtlsTransportState::Failed)
+        let has_ended = matches!(self.secure.dtls_state(), DtlsTransportState::Closed | DtlsTransportState::Failed);
+        if let Some(transport) = &mut self.transport
+            && transport.stage == Stage::Started
+            && has_ended
         {
-            self.transport = TransportPhase::Ended(parameters.clone());
+            transport.stage = Stage::Ended;
             self.ice.revoke_consent(now);
             self.settle(now);
+        }
+    }
+
+    fn handle_payload(&mut self, now: Timestamp, payload: &mut [u8]) {
+        match &self.transport {
+            Some(Transport { stage: Stage::Started, .. }) => self.secure.handle_datagram(now, payload),
+            Some(Transport { stage: Stage::Ended, .. }) => {}
+            Some(Transport { stage: Stage::AwaitPath, .. }) | None => self.early_payloads_dropped += 1,
         }
     }
 
@@ -208,6 +236,10 @@ impl Machine for Peer {
             self.report_states();
             return Some(event);
         }
+        if self.negotiation_needed == NegotiationNeeded::Unreported && self.needs_negotiation() {
+            self.negotiation_needed = NegotiationNeeded::Reported;
+            return Some(PeerEvent::NegotiationNeeded);
+        }
         loop {
             let event = self.secure.poll_event()?;
             if let Some(event) = PeerEvent::from_secure(event) {
@@ -245,6 +277,6 @@ pub(super) fn usable_fingerprints<'a>(all: impl IntoIterator<Item = &'a Fingerpr
     usable.collect()
 }
 
-fn target(section: Option<&SectionId>) -> CandidateTarget<'_> {
-    CandidateTarget { index: section.map(|section| section.index), ..CandidateTarget::default() }
+fn target(section: &SectionId) -> CandidateTarget<'static> {
+    CandidateTarget { index: Some(section.index), ..CandidateTarget::default() }
 }

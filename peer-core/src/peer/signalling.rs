@@ -1,18 +1,19 @@
 //! Offers, answers and candidates: what the application and its signalling do with a peer.
 
-use proto_ice::{IceGatheringState, IceParameters, IcePassword, IceRole};
+use std::time::Duration;
+
+use proto_ice::{AddRemoteCandidateError, IceGatheringState, IceParameters, IcePassword, IceRole};
 use proto_machine::Timestamp;
 use proto_sdp::{
     CandidateTarget, DataSection, Fingerprint, HashFunction, LocalParameters, MaxMessageSize, Negotiation, Password,
-    SdpType, SessionDescription, Side, TransportParameters, TypedDescription, UsernameFragment, ValueError,
+    SdpType, SessionDescription, Side, TransportParameters, TrickleError, TypedDescription, UsernameFragment,
+    ValueError,
 };
 
 use super::run::usable_fingerprints;
-use super::{Life, Peer, TransportPhase};
+use super::{Life, NegotiationNeeded, Peer, Stage, Transport};
 use crate::candidate::{to_ice, to_sdp};
-use crate::{
-    AddIceCandidateError, CreateDescriptionError, IceCandidateInit, PeerEvent, SetDescriptionError, SignalingState,
-};
+use crate::{AddIceCandidateError, CreateDescriptionError, IceCandidateInit, SetDescriptionError, SignalingState};
 
 /// `RTCSessionDescriptionInit`: a description as signalling carries it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,7 +78,7 @@ impl Peer {
             Password::new(ice.password.as_str())?,
             vec![fingerprint],
         );
-        parameters.max_message_size = Some(MaxMessageSize::from_wire(self.configuration.max_message_size.into()));
+        parameters.max_message_size = Some(MaxMessageSize::from_wire(self.configuration.max_message_size.get().into()));
         parameters.candidates = self.ice.local_candidates().map(to_sdp).collect::<Result<_, _>>()?;
         parameters.end_of_candidates = self.ice.gathering_state() == IceGatheringState::Complete;
         Ok(parameters)
@@ -90,7 +91,7 @@ impl Peer {
 
 /// Setting descriptions.
 impl Peer {
-    /// `setLocalDescription`: applies what was created, and begins to gather. Without a description, creates the one that the state asks for.
+    /// `setLocalDescription`: applies what was created, and begins to gather. Without a description, or with an empty one, it is created now.
     ///
     /// # Errors
     ///
@@ -101,11 +102,11 @@ impl Peer {
         description: Option<SessionDescriptionInit>,
     ) -> Result<(), SetDescriptionError> {
         self.ensure_open()?;
-        let description = match description {
-            Some(description) => description,
-            None => self.create_what_fits().map_err(SetDescriptionError::Create)?,
+        let typed = match description {
+            Some(init) if !init.sdp.is_empty() || init.sdp_type == SdpType::Rollback => parse(&init)?,
+            Some(init) => self.create(init.sdp_type)?,
+            None => self.create(self.fitting_type())?,
         };
-        let typed = parse(&description)?;
         let sdp_type = typed.sdp_type();
         let mut next = self.negotiation.clone();
         next.set_local_description(typed)?;
@@ -121,7 +122,7 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// [`SetDescriptionError`]; nothing has changed.
+    /// [`SetDescriptionError`]; nothing has changed, not even by the rollback.
     pub fn set_remote_description(
         &mut self,
         now: Timestamp,
@@ -131,7 +132,9 @@ impl Peer {
         let typed = parse(&description)?;
         let sdp_type = typed.sdp_type();
         let mut next = self.negotiation.clone();
-        if sdp_type == SdpType::Offer && next.signaling_state() == proto_sdp::SignalingState::HaveLocalOffer {
+        let collides = next.signaling_state() == proto_sdp::SignalingState::HaveLocalOffer;
+        let rolls_back = sdp_type == SdpType::Offer && collides;
+        if rolls_back {
             next.rollback()?;
         }
         next.set_remote_description(typed)?;
@@ -139,6 +142,10 @@ impl Peer {
             return Err(SetDescriptionError::IceRestart);
         }
         self.check(&next)?;
+        if rolls_back {
+            self.negotiation.rollback()?;
+            self.report_states();
+        }
         if sdp_type == SdpType::Offer {
             self.take_role(now, IceRole::Controlled);
         }
@@ -150,11 +157,29 @@ impl Peer {
         if self.life == Life::Open { Ok(()) } else { Err(SetDescriptionError::Closed) }
     }
 
-    fn create_what_fits(&mut self) -> Result<SessionDescriptionInit, CreateDescriptionError> {
+    /// W3C webrtc-pc §4.4.2: what `setLocalDescription` means without an argument.
+    fn fitting_type(&self) -> SdpType {
         match self.signaling_state() {
-            SignalingState::HaveRemoteOffer | SignalingState::HaveLocalPranswer => self.create_answer(),
-            _ => self.create_offer(),
+            SignalingState::HaveRemoteOffer | SignalingState::HaveLocalPranswer => SdpType::Answer,
+            _ => SdpType::Offer,
         }
+    }
+
+    /// A description made now. It is the one that was created last, if nothing has changed since.
+    fn create(&mut self, sdp_type: SdpType) -> Result<TypedDescription, SetDescriptionError> {
+        let created = match sdp_type {
+            SdpType::Rollback => return Ok(TypedDescription::Rollback),
+            SdpType::Offer => self.create_offer(),
+            SdpType::Pranswer | SdpType::Answer => self.create_answer(),
+        };
+        let negotiation = &self.negotiation;
+        let found = match created.map(|_| sdp_type).map_err(SetDescriptionError::Create)? {
+            SdpType::Offer => negotiation.last_created_offer().cloned().map(TypedDescription::Offer),
+            SdpType::Pranswer => negotiation.last_created_answer().cloned().map(TypedDescription::Pranswer),
+            SdpType::Answer => negotiation.last_created_answer().cloned().map(TypedDescription::Answer),
+            SdpType::Rollback => None,
+        };
+        found.ok_or(SetDescriptionError::InvalidModification)
     }
 
     /// What a description that is well-formed and fits may still ask for in vain.
@@ -164,7 +189,7 @@ impl Peer {
             return Err(SetDescriptionError::WeakFingerprint);
         }
         let DataSection::Accepted(parameters) = next.data_section() else { return Ok(()) };
-        match self.transport.parameters() {
+        match self.transport.as_ref().map(|transport| &transport.parameters) {
             Some(earlier) if parameters.restarts_ice(earlier) => Err(SetDescriptionError::IceRestart),
             Some(earlier) if !parameters.continues_dtls(earlier) => Err(SetDescriptionError::DtlsRestart),
             _ => Ok(()),
@@ -173,7 +198,7 @@ impl Peer {
 
     /// RFC 8445 §6.1.1: who makes the first offer is controlling.
     fn take_role(&mut self, now: Timestamp, role: IceRole) {
-        if matches!(self.transport, TransportPhase::Unnegotiated) {
+        if self.transport.is_none() {
             self.ice.set_role(now, role);
         }
     }
@@ -183,11 +208,16 @@ impl Peer {
         self.report_states();
         let local = self.negotiation.description(Side::Local).and_then(|(_, local)| local.data_section());
         self.section = local.map(|section| section.id());
-        if self.section.is_some() && self.ice.gathering_state() == IceGatheringState::New {
-            self.ice.gather(now, &self.interfaces);
+        self.catch_up_candidates();
+        if self.ice.gathering_state() == IceGatheringState::New {
+            self.gather(now);
         }
         if let DataSection::Accepted(parameters) = self.negotiation.data_section() {
             self.apply_transport(now, *parameters);
+        }
+        if self.signaling_state() == SignalingState::Stable {
+            // W3C webrtc-pc §4.4.1.5: cleared, then updated.
+            self.negotiation_needed = NegotiationNeeded::No;
         }
         self.update_negotiation_needed();
         self.settle(now);
@@ -195,46 +225,43 @@ impl Peer {
 
     /// Tells ICE about the other side. The secure transport follows with the first valid pair.
     fn apply_transport(&mut self, now: Timestamp, parameters: TransportParameters) {
-        if matches!(self.transport, TransportPhase::Unnegotiated) {
+        if self.transport.is_none() {
             if parameters.ice_lite {
                 // RFC 8445 §6.1.1: a full agent controls a lite one.
                 self.ice.set_role(now, IceRole::Controlling);
             }
-            let remote = IceParameters {
-                username_fragment: parameters.username_fragment.as_str().to_owned(),
-                password: IcePassword::new(parameters.password.as_str()),
-                ice_lite: parameters.ice_lite,
-                pacing: parameters.ice_pacing.map(|pacing| std::time::Duration::from_millis(pacing.milliseconds())),
-            };
             // The types of proto-sdp have checked what the agent could refuse.
-            let _refused = self.ice.set_remote_parameters(now, remote);
+            let _refused = self.ice.set_remote_parameters(now, ice_parameters(&parameters));
         }
-        for (_, candidate) in &parameters.candidates {
+        let known = self.transport.as_ref().map(|transport| transport.parameters.candidates.as_slice());
+        let is_new = |candidate| !known.unwrap_or_default().contains(candidate);
+        for (_, candidate) in parameters.candidates.iter().filter(|candidate| is_new(candidate)) {
             let added = to_ice(candidate).map(|candidate| self.ice.add_remote_candidate(now, candidate).is_ok());
             self.candidates_passed_over += u64::from(added != Ok(true));
         }
         if parameters.end_of_candidates {
             self.ice.end_of_remote_candidates(now, Some(parameters.username_fragment.as_str()));
         }
-        let parameters = Box::new(parameters);
-        self.transport = match &self.transport {
-            TransportPhase::Unnegotiated | TransportPhase::AwaitPath(_) => TransportPhase::AwaitPath(parameters),
-            TransportPhase::Started(_) => TransportPhase::Started(parameters),
-            TransportPhase::Ended(_) => TransportPhase::Ended(parameters),
-        };
+        let stage = self.transport.as_ref().map_or(Stage::AwaitPath, |transport| transport.stage);
+        self.transport = Some(Transport { parameters, stage });
     }
 
-    /// W3C webrtc-pc §4.7.3: only when stable, and once until a negotiation has brought what was needed.
+    /// W3C webrtc-pc §4.7.3: whether the connection has changed in a way that a negotiation has to tell. It is stable, and there are channels without a section.
+    pub(super) fn needs_negotiation(&self) -> bool {
+        self.signaling_state() == SignalingState::Stable
+            && self.has_channels()
+            && !matches!(self.negotiation.data_section(), DataSection::Accepted(_))
+    }
+
     pub(super) fn update_negotiation_needed(&mut self) {
         if self.signaling_state() != SignalingState::Stable {
             return;
         }
-        let negotiated = matches!(self.negotiation.data_section(), DataSection::Accepted(_));
-        let needed = self.has_channels() && !negotiated;
-        if needed && !self.negotiation_needed {
-            self.report(PeerEvent::NegotiationNeeded);
+        if !self.needs_negotiation() {
+            self.negotiation_needed = NegotiationNeeded::No;
+        } else if self.negotiation_needed == NegotiationNeeded::No {
+            self.negotiation_needed = NegotiationNeeded::Unreported;
         }
-        self.negotiation_needed = needed;
     }
 }
 
@@ -287,21 +314,25 @@ impl Peer {
 impl Peer {
     /// `addIceCandidate`: a candidate of the other side, or with an empty `candidate` the end of them.
     ///
-    /// A candidate that is well-formed but of no use here (a host name, TCP) is passed over and counted.
+    /// A candidate that is well-formed but of no use here (a host name, TCP, an address nobody can send to) is passed over and counted.
     ///
     /// # Errors
     ///
     /// [`AddIceCandidateError`]; nothing has changed.
     pub fn add_ice_candidate(&mut self, now: Timestamp, init: IceCandidateInit) -> Result<(), AddIceCandidateError> {
-        if self.life != Life::Open {
-            return Err(AddIceCandidateError::Closed);
-        }
         let target = CandidateTarget {
             mid: init.sdp_mid.as_deref(),
             index: init.sdp_mline_index.map(usize::from),
             username_fragment: init.username_fragment.as_deref(),
         };
-        if init.candidate.is_empty() {
+        let is_end = init.candidate.is_empty();
+        if !is_end && target.mid.is_none() && target.index.is_none() {
+            return Err(AddIceCandidateError::Target(TrickleError::NoTarget));
+        }
+        if self.life != Life::Open {
+            return Err(AddIceCandidateError::Closed);
+        }
+        if is_end {
             self.end_remote_candidates(now, target)?;
         } else {
             self.add_remote_candidate(now, target, &init.candidate)?;
@@ -316,24 +347,21 @@ impl Peer {
         target: CandidateTarget<'_>,
         line: &str,
     ) -> Result<(), AddIceCandidateError> {
+        let located = self.negotiation.locate(Side::Remote, target).map_err(AddIceCandidateError::Target)?;
         let candidate: proto_sdp::Candidate = line.parse().map_err(AddIceCandidateError::Syntax)?;
-        let located = self.negotiation.add_candidate(Side::Remote, target, &candidate);
-        let trickled = located.map_err(AddIceCandidateError::Target)?;
-        if matches!(self.transport, TransportPhase::Unnegotiated) {
-            // It is in the description now, from where it is taken once there is an answer.
-            return Ok(());
-        }
-        if !trickled.for_data {
-            self.candidates_passed_over += 1;
-            return Ok(());
-        }
-        match to_ice(&candidate) {
-            Ok(candidate) => self.ice.add_remote_candidate(now, candidate).map_err(AddIceCandidateError::Unusable),
-            Err(_passed_over) => {
-                self.candidates_passed_over += 1;
-                Ok(())
+        // Before there is an answer it waits in the description, from where it is taken with the others.
+        if self.transport.is_some() {
+            let usable = to_ice(&candidate).ok().filter(|_| located.for_data);
+            match usable.map(|candidate| self.ice.add_remote_candidate(now, candidate)) {
+                Some(Ok(())) => {}
+                Some(Err(AddRemoteCandidateError::TooManyCandidates)) => {
+                    return Err(AddIceCandidateError::Target(TrickleError::TooManyCandidates));
+                }
+                Some(Err(_)) | None => self.candidates_passed_over += 1,
             }
         }
+        self.negotiation.add_candidate(Side::Remote, target, &candidate).map_err(AddIceCandidateError::Target)?;
+        Ok(())
     }
 
     fn end_remote_candidates(
@@ -343,12 +371,22 @@ impl Peer {
     ) -> Result<(), AddIceCandidateError> {
         let ended = self.negotiation.end_candidates(Side::Remote, target).map_err(AddIceCandidateError::Target)?;
         if let Some(data) = ended.iter().find(|trickled| trickled.for_data)
-            && !matches!(self.transport, TransportPhase::Unnegotiated)
+            && self.transport.is_some()
         {
             let fragment = data.username_fragment.as_ref().map(UsernameFragment::as_str);
             self.ice.end_of_remote_candidates(now, fragment);
         }
         Ok(())
+    }
+}
+
+/// What the other side says of its ICE agent.
+fn ice_parameters(parameters: &TransportParameters) -> IceParameters {
+    IceParameters {
+        username_fragment: parameters.username_fragment.as_str().to_owned(),
+        password: IcePassword::new(parameters.password.as_str()),
+        ice_lite: parameters.ice_lite,
+        pacing: parameters.ice_pacing.map(|pacing| Duration::from_millis(pacing.milliseconds())),
     }
 }
 

@@ -245,3 +245,84 @@ fn statistics_name_the_pair_the_versions_and_the_roles() {
     assert!(statistics.ice.pairs.iter().any(|pair| pair.nominated));
     assert_eq!(statistics.secure.channels_opened, 1);
 }
+
+/// Perfect negotiation: the side that gives way still has its channel to negotiate.
+#[test]
+fn a_channel_whose_offer_was_rolled_back_is_asked_to_be_negotiated_again() {
+    let now = Timestamp::ZERO;
+    let (mut polite, mut impolite) = (peer(1), peer(2));
+    polite.create_data_channel(now, DataChannelOptions::new("test")).unwrap();
+    assert_eq!(polite.poll_event(), Some(PeerEvent::NegotiationNeeded));
+    polite.set_local_description(now, None).unwrap();
+    // An offer without sections, which takes nothing away and brings nothing.
+    impolite.set_local_description(now, None).unwrap();
+    let offer = impolite.local_description().unwrap();
+    polite.set_remote_description(now, offer).unwrap();
+    polite.set_local_description(now, None).unwrap();
+    let events: Vec<_> = std::iter::from_fn(|| polite.poll_event()).collect();
+    assert!(events.contains(&PeerEvent::NegotiationNeeded), "{events:?}");
+    let signaling: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            PeerEvent::SignalingStateChange(state) => Some(*state),
+            _ => None,
+        })
+        .collect();
+    use SignalingState::{HaveLocalOffer, HaveRemoteOffer, Stable};
+    assert_eq!(signaling, [HaveLocalOffer, Stable, HaveRemoteOffer, Stable]);
+}
+
+#[test]
+fn a_negotiation_that_has_happened_before_the_event_is_read_is_not_asked_for() {
+    let now = Timestamp::ZERO;
+    let (mut left, mut right) = (peer(1), peer(2));
+    left.create_data_channel(now, DataChannelOptions::new("left")).unwrap();
+    right.create_data_channel(now, DataChannelOptions::new("right")).unwrap();
+    left.set_local_description(now, None).unwrap();
+    right.set_remote_description(now, left.local_description().unwrap()).unwrap();
+    right.set_local_description(now, None).unwrap();
+    assert!(std::iter::from_fn(|| right.poll_event()).all(|event| event != PeerEvent::NegotiationNeeded));
+}
+
+#[test]
+fn gathering_waits_until_the_interfaces_are_known() {
+    let now = Timestamp::ZERO;
+    let mut late = peer_core::Peer::new(crate::support::configuration(1), proto_machine::Seed::from_number(1)).unwrap();
+    late.create_data_channel(now, DataChannelOptions::new("test")).unwrap();
+    late.set_local_description(now, None).unwrap();
+    assert_eq!(late.ice_gathering_state(), IceGatheringState::New);
+    late.set_interfaces(now, &[proto_machine::InterfaceAddress::new(crate::support::address(1))]);
+    assert_eq!(late.ice_gathering_state(), IceGatheringState::Gathering);
+    assert!(late.poll_socket_request().is_some());
+}
+
+/// Nobody reads: what waits is bounded, and the state that is reported in the end is the true one.
+#[test]
+fn events_that_nobody_reads_are_bounded_and_the_last_state_is_reported_all_the_same() {
+    let now = Timestamp::ZERO;
+    let mut peer = peer(1);
+    peer.create_data_channel(now, DataChannelOptions::new("test")).unwrap();
+    for _ in 0..1_000 {
+        peer.set_local_description(now, None).unwrap();
+        let rollback = peer_core::SessionDescriptionInit { sdp_type: peer_core::SdpType::Rollback, sdp: String::new() };
+        peer.set_local_description(now, Some(rollback)).unwrap();
+    }
+    peer.set_local_description(now, None).unwrap();
+    let events: Vec<_> = std::iter::from_fn(|| peer.poll_event()).collect();
+    assert!(events.len() < 600, "{}", events.len());
+    let last = events.iter().rev().find(|event| matches!(event, PeerEvent::SignalingStateChange(_)));
+    assert_eq!(last, Some(&PeerEvent::SignalingStateChange(SignalingState::HaveLocalOffer)));
+}
+
+#[test]
+fn sending_on_a_channel_that_is_not_open_is_refused() {
+    let mut pair = Pair::new(vec![DataChannelOptions::new("test")], vec![]);
+    pair.world.run_for(Duration::from_millis(1));
+    let left = pair.left;
+    let channel = pair.observer(left).channels[0];
+    pair.command(left, |peer, now| {
+        assert_eq!(peer.channel(channel).unwrap().send(now, Message::text("early")), Err(SendError::NotOpen));
+    });
+    pair.run_until_open();
+    pair.exchange("in time");
+}

@@ -176,14 +176,25 @@ fn a_stranger_can_neither_take_over_a_path_nor_reach_a_peer() {
     assert!(states.into_iter().all(|state| state == PeerConnectionState::Connected));
 }
 
+/// A Binding request with USERNAME and FINGERPRINT (RFC 8489 §14.3, §14.7), without integrity.
 fn stun_request(username: &str) -> Vec<u8> {
-    let mut attribute = vec![0, 6, 0, u8::try_from(username.len()).unwrap()];
-    attribute.extend(username.as_bytes());
-    attribute.resize(attribute.len().next_multiple_of(4), 0);
-    let mut message = vec![0, 1, 0, u8::try_from(attribute.len()).unwrap(), 0x21, 0x12, 0xa4, 0x42];
+    let mut attributes = vec![0, 6, 0, u8::try_from(username.len()).unwrap()];
+    attributes.extend(username.as_bytes());
+    attributes.resize(attributes.len().next_multiple_of(4), 0);
+    let length = u8::try_from(attributes.len() + 8).unwrap();
+    let mut message = vec![0, 1, 0, length, 0x21, 0x12, 0xa4, 0x42];
     message.extend([5; 12]);
-    message.extend(attribute);
+    message.extend(attributes);
+    let fingerprint = crc32(&message) ^ 0x5354_554e;
+    message.extend([0x80, 0x28, 0, 4]);
+    message.extend(fingerprint.to_be_bytes());
     message
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    })
 }
 
 /// An endpoint whose one shared socket is open, with a peer that gathers.
@@ -223,7 +234,7 @@ fn checks_for_unknown_fragments_are_reported_up_to_a_bound_and_counted() {
     let unknown = std::iter::from_fn(|| endpoint.poll_event())
         .filter(|event| matches!(event, EndpointEvent::UnknownUsernameFragment { .. }))
         .count();
-    assert_eq!(unknown, EndpointConfig::default().max_unknown_fragments);
+    assert_eq!(unknown, EndpointConfig::default().max_notices);
 }
 
 #[test]
@@ -272,4 +283,150 @@ fn a_socket_that_fails_is_tried_again_for_the_next_peer() {
             .any(|event| matches!(event, EndpointEvent::Peer { event: PeerEvent::IceCandidateError(_), .. }));
         assert!(failed);
     }
+}
+
+/// The source of a check can be forged: whoever has credentials of his own may claim any path, but loses it to the peer that validates it.
+#[test]
+fn a_claim_on_a_path_yields_to_the_peer_that_validates_it() {
+    let mut served = served(SocketPolicy::Shared { port: 3_478 }, 1);
+    served.world.capture();
+    served.exchange();
+    let server = served.server;
+    let attacker = served.clients[0];
+    let local = SocketAddr::new(address(100), 3_478);
+    // The attacker's own valid check, with the addresses that the victim is going to have.
+    let check =
+        served.world.captured().iter().find(|captured| captured.node == server.id() && captured.bytes[..2] == [0, 1]);
+    let check = check.unwrap().bytes.clone();
+    let victim_address = SocketAddr::new(address(2), 40_000);
+    served.world.command(server, |node, now| {
+        let received = Received { path: Path::udp(local, victim_address), datagram: &mut check.clone() };
+        node.endpoint_mut().handle_input(now, received);
+    });
+    let observer = Observer::creating(vec![DataChannelOptions::new("echo")]);
+    let victim = PeerNode::new(peer(2), observer, SignallingRole::Offerer { to: server.id() });
+    let victim = served.world.add_node(victim, vec![address(2)]);
+    served.clients = vec![victim];
+    served.exchange();
+    served.clients = vec![attacker];
+    served.exchange();
+}
+
+/// A client that vanished and comes back from the same port is a new peer on an old path.
+#[test]
+fn a_path_is_free_again_once_its_peer_has_failed() {
+    let mut served = served(SocketPolicy::Shared { port: 3_478 }, 1);
+    served.exchange();
+    let (server, old) = (served.server, served.clients[0]);
+    let dead = LinkConfig { loss: driver_sim::Probability::percent(100), ..LinkConfig::default() };
+    served.world.set_link(old.id(), server.id(), dead);
+    served.world.set_link(server.id(), old.id(), dead);
+    served.world.run_for(Duration::from_secs(60));
+    let id = served.world.node(server).peer_of(old.id()).unwrap();
+    let state = |world: &World<Signal>| world.node(server).endpoint().peer(id).map(peer_core::Peer::connection_state);
+    assert_eq!(state(&served.world), Some(PeerConnectionState::Failed));
+    let alive = LinkConfig { delay: Duration::from_millis(20), ..LinkConfig::default() };
+    served.world.set_link(old.id(), server.id(), alive);
+    served.world.set_link(server.id(), old.id(), alive);
+    // The same host and port with a fresh peer, while the old one's peer is still there.
+    served.world.close_sockets(old.id());
+    served.world.command(old, |node, now| {
+        let mut fresh = peer(7);
+        fresh.set_interfaces(now, &[InterfaceAddress::new(address(1))]);
+        node.restart(fresh, Observer::creating(vec![DataChannelOptions::new("echo")]), now);
+    });
+    served.exchange();
+    let path = served.world.node(old).peer().selected_candidate_pair().unwrap().path;
+    assert_eq!(path.local, SocketAddr::new(address(1), 40_000));
+    assert!(served.world.node(server).endpoint().peer(id).is_some());
+}
+
+/// Requests that a socket be closed come out before the endpoint says that it waits, in whatever order it is drained.
+#[test]
+fn a_closed_peer_leaves_no_socket_behind_in_any_order_of_draining() {
+    for events_first in [false, true] {
+        let now = Timestamp::ZERO;
+        let mut endpoint = Endpoint::new(EndpointConfig::default(), Seed::from_number(1));
+        endpoint.set_interfaces(&[InterfaceAddress::new(address(100))]);
+        let id = endpoint.add_peer(now, configuration(1)).unwrap();
+        let peer = endpoint.peer_mut(id).unwrap();
+        peer.create_data_channel(now, DataChannelOptions::new("test")).unwrap();
+        peer.set_local_description(now, None).unwrap();
+        let mut buffer = TransmitBuffer::new(1200);
+        assert!(endpoint.poll_transmit(now, 1, &mut buffer).is_none());
+        let Some(SocketRequest::BindUdp { socket, .. }) = endpoint.poll_socket_request() else {
+            panic!("no socket was asked for");
+        };
+        let local = SocketAddr::new(address(100), 5_000);
+        endpoint.handle_socket_event(now, SocketEvent::Opened { socket, local });
+        while endpoint.poll_event().is_some() {}
+        assert!(endpoint.poll_transmit(now, 1, &mut buffer).is_none());
+
+        endpoint.peer_mut(id).unwrap().close(now);
+        if events_first {
+            assert!(endpoint.poll_event().is_none());
+        }
+        assert!(endpoint.poll_transmit(now, 1, &mut buffer).is_none());
+        assert_eq!(endpoint.poll_socket_request(), Some(SocketRequest::Close { socket }));
+        assert!(endpoint.peer(id).is_none());
+        assert_eq!(endpoint.poll_timeout(), None);
+    }
+}
+
+/// Whoever waits for the budget has a turn: peers with many candidates, or that are kept busy, do not starve those that came later.
+#[test]
+fn the_budget_for_checks_goes_round() {
+    let now = Timestamp::ZERO;
+    let (mut endpoint, local) = listening(shared());
+    let mut buffer = TransmitBuffer::new(1200);
+    let mut fragments = Vec::new();
+    for number in 0..10 {
+        let id = endpoint.add_peer(now, configuration(1)).unwrap();
+        let mut other = peer(50);
+        other.create_data_channel(now, DataChannelOptions::new("test")).unwrap();
+        let mut offer = other.create_offer().unwrap();
+        for port in 1..=60 {
+            offer.sdp.push_str(&format!("a=candidate:{port} 1 udp 1 203.0.113.{number} {port} typ host\r\n"));
+        }
+        let peer = endpoint.peer_mut(id).unwrap();
+        peer.set_remote_description(now, offer).unwrap();
+        peer.set_local_description(now, None).unwrap();
+        fragments.push(peer.username_fragment().to_owned());
+    }
+    let mut checked = Vec::new();
+    let mut at = now;
+    while checked.len() < 30 {
+        while endpoint.poll_socket_request().is_some() || endpoint.poll_event().is_some() {}
+        buffer.clear();
+        if let Some(transmit) = endpoint.poll_transmit(at, 1, &mut buffer) {
+            assert_eq!(transmit.path.local, local);
+            checked.push(transmit.path.remote.ip());
+            continue;
+        }
+        at = endpoint.poll_timeout().unwrap().at;
+        endpoint.handle_timeout(at);
+    }
+    let distinct: std::collections::BTreeSet<_> = checked[..10].iter().collect();
+    assert_eq!(distinct.len(), 10, "{checked:?}");
+}
+
+#[test]
+fn every_user_of_a_shared_socket_is_told_when_it_is_lost() {
+    let mut served = served(SocketPolicy::Shared { port: 3_478 }, 3);
+    served.exchange();
+    let server = served.server;
+    let failed = served.world.command(server, |node, now| {
+        let endpoint = node.endpoint_mut();
+        let error = proto_machine::SocketError::AddressNotAvailable;
+        endpoint.handle_socket_event(now, SocketEvent::Failed { socket: proto_machine::SocketId(0), error });
+        let ids: Vec<PeerId> = endpoint.peers().collect();
+        ids.into_iter()
+            .filter(|id| {
+                let state = endpoint.peer(*id).unwrap().ice_connection_state();
+                !matches!(state, peer_core::IceConnectionState::Connected | peer_core::IceConnectionState::Completed)
+            })
+            .count()
+    });
+    assert_eq!(failed, 3);
+    assert_eq!(served.world.node(server).endpoint().shared_addresses().count(), 0);
 }

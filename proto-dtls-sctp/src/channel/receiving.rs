@@ -60,6 +60,18 @@ impl DataChannels {
         }
     }
 
+    /// Reads all that has arrived before the association was lost: at most what the receive window holds.
+    pub(crate) fn read_rest(&mut self, now: Timestamp, sctp: &mut Sctp) {
+        while let Some(stream) = self.receiving.readable.pop_front() {
+            while !self.is_between_owners(stream)
+                && let Some((protocol, payload)) = sctp.read(stream, &mut Vec::new())
+            {
+                self.take_in(now, stream, protocol, payload, sctp);
+            }
+        }
+        sctp.forget_remains();
+    }
+
     fn take_in(&mut self, now: Timestamp, stream: u16, protocol: PayloadProtocol, payload: Bytes, sctp: &mut Sctp) {
         let (kind, payload, last) = match protocol {
             PayloadProtocol::Dcep => return self.take_in_establishment(stream, &payload, sctp),

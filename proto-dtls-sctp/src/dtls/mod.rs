@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
-use dimpl::{DtlsCertificate, Error, Output, SecurityError};
+use dimpl::{CryptoError, DtlsCertificate, Error, Output, SecurityError};
 use proto_machine::{Rng, Timestamp};
 
 use crate::clock::Clock;
@@ -76,7 +76,7 @@ impl Dtls {
     /// Begins: a client with its ClientHello.
     ///
     /// # Errors
-    /// If the library refuses the settings.
+    /// If the library refuses the settings or the private key.
     pub(crate) fn start(
         now: Timestamp,
         role: DtlsRole,
@@ -84,6 +84,9 @@ impl Dtls {
         settings: DtlsSettings,
         rng: Rng,
     ) -> Result<Self, Error> {
+        if !settings::can_sign(settings.entropy, certificate.private_key_der()) {
+            return Err(Error::CryptoError(CryptoError::InvalidPrivateKey));
+        }
         let library_certificate = DtlsCertificate {
             certificate: certificate.der().to_vec(),
             private_key: certificate.private_key_der().to_vec(),

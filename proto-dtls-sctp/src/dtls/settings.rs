@@ -110,6 +110,11 @@ fn build(settings: &DtlsSettings, suites: Suites) -> Result<Config, Error> {
     builder.build()
 }
 
+/// Whether the library can sign with a private key. It panics on one that it cannot read.
+pub(super) fn can_sign(entropy: Entropy, private_key: &[u8]) -> bool {
+    provider(entropy).key_provider.load_private_key(private_key).is_ok()
+}
+
 fn provider(entropy: Entropy) -> CryptoProvider {
     let provider = CryptoProvider { cipher_suites: suites_by_preference(), ..aws_lc_rs::default_provider() };
     match entropy {

@@ -39,10 +39,10 @@ impl Foreign {
     fn handle(&mut self, instant: Instant, packet: Bytes) {
         match self.endpoint.handle(instant, NOWHERE, None, None, packet) {
             Some((handle, DatagramEvent::NewAssociation(association))) => {
-                self.association = Some((handle, association))
+                self.association = Some((handle, association));
             }
             Some((_, DatagramEvent::AssociationEvent(event))) => {
-                self.association.as_mut().unwrap().1.handle_event(event)
+                self.association.as_mut().unwrap().1.handle_event(event);
             }
             None => {}
         }

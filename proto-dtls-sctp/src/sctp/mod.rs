@@ -91,8 +91,13 @@ enum Link {
     SettingUp,
     /// Data flows.
     Established(Box<Established>),
-    /// It is over; what is left to be sent.
-    Closed(Option<Bytes>),
+    /// It is over.
+    Closed {
+        /// What is left to be sent.
+        last_packet: Option<Bytes>,
+        /// What is left to be read.
+        remains: Option<Box<Established>>,
+    },
 }
 
 impl Sctp {
@@ -120,7 +125,7 @@ impl Sctp {
 
     /// Takes in a packet.
     pub(crate) fn handle_packet(&mut self, now: Timestamp, packet: &Bytes, events: &mut Vec<SctpEvent>) {
-        if matches!(self.link, Link::Closed(_)) {
+        if matches!(self.link, Link::Closed { .. }) {
             return;
         }
         let Some((header, chunks)) = packet::parse(packet).filter(|(header, chunks)| self.is_ours(*header, chunks))
@@ -236,21 +241,25 @@ impl Sctp {
     }
 
     fn lose(&mut self, failure: SctpFailure, last_packet: Option<Bytes>, events: &mut Vec<SctpEvent>) {
-        if matches!(self.link, Link::Closed(_)) {
+        if matches!(self.link, Link::Closed { .. }) {
             return;
         }
-        self.link = Link::Closed(last_packet);
+        let remains = match std::mem::replace(&mut self.link, Link::SettingUp) {
+            Link::Established(established) => Some(established),
+            Link::SettingUp | Link::Closed { .. } => None,
+        };
+        self.link = Link::Closed { last_packet, remains };
         events.push(SctpEvent::Lost(failure));
     }
 
     /// Ends the association at once. What is left to be sent is an ABORT, if the peer's tag is known.
     pub(crate) fn abort(&mut self) {
-        if matches!(self.link, Link::Closed(_)) {
+        if matches!(self.link, Link::Closed { .. }) {
             return;
         }
         // RFC 8831 leaves open how a whole association ends; browsers abort it.
-        self.link =
-            Link::Closed(self.handshake.header().map(|header| packet::abort(header, cause::USER_INITIATED_ABORT)));
+        let last_packet = self.handshake.header().map(|header| packet::abort(header, cause::USER_INITIATED_ABORT));
+        self.link = Link::Closed { last_packet, remains: None };
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Timestamp, events: &mut Vec<SctpEvent>) {
@@ -260,7 +269,7 @@ impl Sctp {
                 established.handle_timeout(now);
                 self.collect(events);
             }
-            Link::Closed(_) => {}
+            Link::Closed { .. } => {}
         }
     }
 
@@ -268,18 +277,18 @@ impl Sctp {
         match &self.link {
             Link::SettingUp => self.handshake.poll_timeout().map(|at| Deadline { at, reason: "sctp set-up" }),
             Link::Established(established) => established.poll_timeout().map(|at| Deadline { at, reason: "sctp" }),
-            Link::Closed(_) => None,
+            Link::Closed { .. } => None,
         }
     }
 
     /// The next packet to send.
     pub(crate) fn poll_packet(&mut self, now: Timestamp, events: &mut Vec<SctpEvent>) -> Option<Bytes> {
-        if let Link::Closed(last_packet) = &mut self.link {
+        if let Link::Closed { last_packet, .. } = &mut self.link {
             return last_packet.take();
         }
         let packet = self.handshake.poll_packet().or_else(|| match &mut self.link {
             Link::Established(established) => established.poll_packet(now),
-            Link::SettingUp | Link::Closed(_) => None,
+            Link::SettingUp | Link::Closed { .. } => None,
         });
         self.collect(events);
         packet
@@ -296,7 +305,7 @@ impl Sctp {
     pub(crate) fn write(&mut self, message: OutgoingMessage) -> bool {
         match &mut self.link {
             Link::Established(established) => established.write(message),
-            Link::SettingUp | Link::Closed(_) => false,
+            Link::SettingUp | Link::Closed { .. } => false,
         }
     }
 
@@ -304,16 +313,24 @@ impl Sctp {
     pub(crate) fn buffered(&mut self, stream: u16) -> usize {
         match &mut self.link {
             Link::Established(established) => established.buffered(stream),
-            Link::SettingUp | Link::Closed(_) => 0,
+            Link::SettingUp | Link::Closed { .. } => 0,
         }
     }
 
-    /// The next complete message of a stream.
+    /// Forgets what is left to be read of an association that was lost.
+    pub(crate) fn forget_remains(&mut self) {
+        if let Link::Closed { remains, .. } = &mut self.link {
+            *remains = None;
+        }
+    }
+
+    /// The next complete message of a stream; also when the association was lost.
     pub(crate) fn read(&mut self, stream: u16, events: &mut Vec<SctpEvent>) -> Option<(PayloadProtocol, Bytes)> {
-        let Link::Established(established) = &mut self.link else {
-            return None;
+        let message = match &mut self.link {
+            Link::Established(established) => established.read(stream),
+            Link::Closed { remains, .. } => remains.as_mut()?.read(stream),
+            Link::SettingUp => None,
         };
-        let message = established.read(stream);
         self.collect(events);
         message
     }

@@ -116,6 +116,11 @@ impl SecureTransport {
         if self.sctp_state == SctpTransportState::Closed {
             return;
         }
+        if let Phase::Started(session) = &mut self.phase
+            && let Some(sctp) = session.sctp()
+        {
+            self.channels.read_rest(self.latest, sctp);
+        }
         self.sctp_failure = Some(failure);
         self.sctp_state = SctpTransportState::Closed;
         self.channels.association_down(failure);

@@ -179,13 +179,17 @@ fn messages_that_arrived_before_the_peer_closed_are_still_read() {
     let mut pair = Pair::connected(507);
     let [left, right] = pair.open(DataChannelOptions::new("label"));
     pair.ends[RIGHT].polls_events = false;
-    pair.send(LEFT, left, Message::text("last words"));
-    pair.rest(Duration::from_millis(100));
+    // More than waits in front of the application.
+    let sent: Vec<_> = (0..20_u8).map(|number| Message::binary(vec![number; 10_000])).collect();
+    for message in &sent {
+        pair.send(LEFT, left, message.clone());
+    }
+    pair.rest(Duration::from_secs(1));
     pair.ends[LEFT].transport.close(pair.now);
     pair.rest(Duration::from_millis(100));
     pair.ends[RIGHT].polls_events = true;
     pair.rest(Duration::from_millis(100));
-    assert_eq!(pair.ends[RIGHT].messages_on(right), [Message::text("last words")]);
+    assert_eq!(pair.ends[RIGHT].messages_on(right), sent);
 }
 
 #[test]

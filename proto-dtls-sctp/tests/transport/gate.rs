@@ -183,3 +183,16 @@ fn a_start_without_fingerprint_or_port_or_a_second_one_changes_nothing() {
     transport.close(now);
     assert_eq!(transport.start(now, good), Err(StartError::Closed));
 }
+
+#[cfg(feature = "simulation")]
+#[test]
+fn a_certificate_of_the_system_serves_in_a_simulation_or_is_refused() {
+    use proto_dtls_sctp::{Certificate, Entropy, SecureTransport, SecureTransportConfig};
+    use proto_machine::{Seed, Timestamp};
+    let certificate = Certificate::generate(Seed::from_number(1), crate::common::WALL_TIME, Entropy::System).unwrap();
+    let config =
+        SecureTransportConfig { entropy: Entropy::Simulated, ..SecureTransportConfig::new(certificate.into()) };
+    let mut transport = SecureTransport::new(config, Seed::from_number(1));
+    let parameters = StartParameters::new(DtlsRole::Client, vec![[7; 32].into()]);
+    assert!(matches!(transport.start(Timestamp::ZERO, parameters), Ok(()) | Err(StartError::Unusable)));
+}

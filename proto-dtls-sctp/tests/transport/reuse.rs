@@ -28,8 +28,10 @@ fn reuse(seed: u64, path: Path, rounds: usize, closers: &[&[usize]]) {
             [LEFT, RIGHT].iter().any(|&end| pair.ends[end].events.len() > handled[end])
         });
         for end in [LEFT, RIGHT] {
-            for event in pair.ends[end].events[handled[end]..].to_vec() {
-                handled[end] += 1;
+            let new = pair.ends[end].events.split_off(handled[end]);
+            pair.ends[end].events.extend(new.iter().cloned());
+            handled[end] += new.len();
+            for event in new {
                 match event {
                     SecureEvent::ChannelError { .. } => panic!("seed {seed}, round {done}: {event:?}"),
                     SecureEvent::Message { channel, message } => {

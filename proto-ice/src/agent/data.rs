@@ -7,6 +7,17 @@ use crate::pair::PairState;
 use crate::stun::{MessageClass, StunDefect, StunMessage};
 use crate::{DropReason, IceTransportState};
 
+/// How sure it is that a path belongs to an agent, in rising order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum PathStanding {
+    /// Nothing speaks for it, or its check has failed.
+    Unknown,
+    /// Somebody with the credentials has sent a check that bears this source. The source may be forged.
+    Claimed,
+    /// A check of ours was answered from there.
+    Validated,
+}
+
 impl IceAgent {
     /// Takes in a datagram of one of the agent's sockets: every datagram of the other agent and of the STUN servers enters here.
     ///
@@ -69,12 +80,20 @@ impl IceAgent {
         Some(Transmit { path, segments })
     }
 
-    /// Whether somebody with the credentials has sent a check on this path, or answered ours: what comes over it is for this agent and no other.
+    /// How sure it is that what comes over this path is for this agent and no other.
     #[must_use]
-    pub fn has_authenticated(&self, path: &Path) -> bool {
+    pub fn path_standing(&self, path: &Path) -> PathStanding {
         match self.checklist.get(path) {
-            Some(pair) => matches!(pair.state, PairState::Succeeded(_)) || pair.is_authenticated_by_peer(),
-            None => matches!(&self.remote.session, RemoteSession::Awaited(early) if early.contains(*path)),
+            Some(pair) => match pair.state {
+                PairState::Succeeded(_) => PathStanding::Validated,
+                PairState::Failed(_) => PathStanding::Unknown,
+                _ if pair.is_authenticated_by_peer() => PathStanding::Claimed,
+                _ => PathStanding::Unknown,
+            },
+            None => match &self.remote.session {
+                RemoteSession::Awaited(early) if early.contains(*path) => PathStanding::Claimed,
+                _ => PathStanding::Unknown,
+            },
         }
     }
 

@@ -35,6 +35,7 @@ use crate::{
     CandidatePair, CandidatePairStatistics, DropCounters, IceConfig, IceEvent, IceGatheringState, IceParameters,
     IceRole, IceStatistics, IceTransportState, LocalCandidate, RemoteCandidate,
 };
+pub use data::PathStanding;
 use nominate::Nomination;
 use transmit::Response;
 
@@ -47,7 +48,7 @@ pub struct IceAgent {
     local: LocalSide,
     remote: RemoteSide,
     role: IceRole,
-    /// RFC 8445 §5.2: decides role conflicts.
+    /// Decides role conflicts (RFC 8445 §7.1.3, §16.1).
     tie_breaker: u64,
     gatherer: Gatherer,
     checklist: Checklist,

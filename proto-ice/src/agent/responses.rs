@@ -171,9 +171,6 @@ impl IceAgent {
             pair.counters.last_packet_received = Some(now);
         }
         self.checklist.unfreeze(&foundation);
-        if !self.is_nominating(path) || nominated_by_us {
-            self.checklist.untrigger(path);
-        }
     }
 
     /// A check has failed. Only the latest one of a pair counts, and of a valid pair only the one that nominates (RFC 8445 §7.2.5.3.4).

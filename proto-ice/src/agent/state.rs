@@ -1,4 +1,4 @@
-//! The state of the transport, derived from everything else (W3C webrtc-pc §5.6.4 `RTCIceTransportState`).
+//! The state of the transport, derived from everything else (W3C webrtc-pc §5.6.6 `RTCIceTransportState`).
 
 use super::nominate::Nomination;
 use super::{EndOfCandidates, IceAgent, RemoteSession};

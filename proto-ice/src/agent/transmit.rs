@@ -50,25 +50,31 @@ impl IceAgent {
         }
     }
 
-    /// Starts no check and no gathering request before `at`, for a parent whose agents share a budget (RFC 8445 §14.2).
-    pub fn delay_transactions(&mut self, at: Timestamp) {
-        self.pacer.delay(at);
+    /// For a parent whose agents share a budget (RFC 8445 §14.2): from now on a new check or gathering request starts only after
+    /// [`allow_transaction`](Self::allow_transaction). Responses, retransmissions, consent checks and data are not held.
+    pub fn share_transaction_budget(&mut self) {
+        self.pacer.share_budget();
     }
 
-    /// When the next check or gathering request may start; moves on when one does.
+    /// One more check or gathering request may start.
+    pub fn allow_transaction(&mut self) {
+        self.pacer.allow_one();
+    }
+
+    /// When the next check or gathering request may start by this agent's own pacing, if there is one to start.
     #[must_use]
-    pub fn earliest_transaction(&self) -> Timestamp {
-        self.pacer.next_at()
-    }
-
-    /// When the next transaction may start, if there is one to start.
-    pub(super) fn next_paced(&self) -> Option<Timestamp> {
+    pub fn next_transaction_at(&self) -> Option<Timestamp> {
         if !self.transactions.has_room() || self.state == IceTransportState::Failed {
             return None;
         }
         let has_checks = self.can_check() && (self.checklist.has_triggered() || self.has_ordinary_checks());
         let work_at = if has_checks { Some(Timestamp::ZERO) } else { self.gatherer.next_deadline() };
         work_at.map(|at| at.max(self.pacer.next_at()))
+    }
+
+    /// The same, as a deadline: none while the next one would have to be allowed first.
+    pub(super) fn next_paced(&self) -> Option<Timestamp> {
+        self.next_transaction_at().filter(|_| !self.pacer.is_held())
     }
 
     /// When the path for data needs a keepalive (RFC 8445 §11). Consent checks are more frequent by default.

@@ -180,11 +180,21 @@ fn trailing_bytes_coalesced_messages_and_odd_lengths_are_malformed() {
     let coalesced = [&datagram[..], &datagram[..]].concat();
     let mut odd = [&datagram[..20], &[0x80, 0x22, 0, 1, 0]].concat();
     set_length(&mut odd);
-    let behind_fingerprint = with_attribute(datagram, 0x8022, &[0; 4]);
-    for malformed in [trailing, coalesced, odd] {
+    let header = bytes("00010000 2112a442 00000000 00000000 00000007");
+    let attribute_behind_the_end = [&header[..], &[0x80, 0x22, 0, 0]].concat();
+    for malformed in [trailing, coalesced, odd, attribute_behind_the_end] {
         assert_eq!(StunMessage::parse(&malformed).unwrap_err(), StunDefect::Malformed);
     }
-    assert!(StunMessage::parse(&behind_fingerprint).is_err());
+}
+
+/// RFC 8489 §14.7: the fingerprint is the last attribute, even if it is right for a message with another behind it.
+#[test]
+fn an_attribute_behind_the_fingerprint_is_malformed() {
+    let mut message = with_attribute(bytes("00010000 2112a442 00000000 00000000 00000007"), 0x8028, &[0; 4]);
+    message = with_attribute(message, 0x8022, &[0; 4]);
+    let crc = u32::from_be_bytes(stun_types::attribute::Fingerprint::compute(&[&message[..20]]));
+    message[24..28].copy_from_slice(&(crc ^ 0x5354_554e).to_be_bytes());
+    assert_eq!(StunMessage::parse(&message).unwrap_err(), StunDefect::Malformed);
 }
 
 #[test]

@@ -294,6 +294,35 @@ fn sockets_and_servers_are_bounded() {
     assert_eq!(requests.len(), 3 * 2 * 2, "three sockets, two servers, first and refreshing request");
 }
 
+/// RFC 8838 §13: "an agent MUST NOT trickle any new candidates within an ICE session after nomination".
+#[test]
+fn nomination_ends_gathering() {
+    let config = IceConfig { stun_servers: vec![at_address(SERVER)], ..IceConfig::default() };
+    let mut lone = Lone::with(IceRole::Controlled, config, &["192.0.2.1"]);
+    let request = lone.take_sent().remove(0);
+    assert!(request.read().is_server_request());
+    lone.add_host(PEER);
+    lone.select(PEER);
+    assert_eq!(lone.agent.gathering_state(), IceGatheringState::Complete);
+    assert_eq!(lone.events.iter().filter(|event| **event == IceEvent::EndOfCandidates).count(), 1);
+    lone.run_for(Duration::from_secs(2));
+    let answer = crate::messages::server_answer(&request.bytes, PEER.parse().unwrap(), ServerBehaviour::Answers);
+    lone.receive(SERVER, &answer.unwrap());
+    lone.run_for(Duration::from_secs(20));
+    assert_eq!(lone.agent.local_candidates().count(), 1);
+    assert!(lone.take_sent().iter().all(|sent| sent.path.remote == PEER.parse().unwrap()));
+}
+
+#[test]
+fn a_server_that_stops_answering_once_its_candidate_is_there_is_no_error() {
+    for behaviour in [ServerBehaviour::Silent, ServerBehaviour::Refuses(500)] {
+        let mut world = gathered(behind_nat(vec![at_address(SERVER)], false, ServerBehaviour::Answers));
+        world.stun_servers[0].behaviour = behaviour;
+        world.run_for(Duration::from_secs(60));
+        assert_eq!(errors(&world), []);
+    }
+}
+
 #[test]
 fn a_server_answer_from_elsewhere_is_not_believed() {
     let config = IceConfig { stun_servers: vec![at_address(SERVER)], ..IceConfig::default() };

@@ -54,6 +54,19 @@ fn item_33_consent_checks_come_every_4_to_6_seconds_and_are_sent_once() {
     assert!((4..=7).contains(&checks.len()));
 }
 
+/// Item 33 (RFC 7675 §5.1): "MUST NOT set the period between checks to less than 4 seconds".
+#[test]
+fn item_33_no_configuration_makes_consent_checks_more_frequent_than_every_4_seconds() {
+    let config = IceConfig { consent_interval: Duration::from_millis(100), ..IceConfig::default() };
+    let mut lone = Lone::with(IceRole::Controlled, config, &["192.0.2.1"]);
+    lone.add_host(PEER);
+    lone.select(PEER);
+    lone.run_for(Duration::from_secs(29));
+    let checks = lone.take_checks();
+    assert!(checks.windows(2).all(|pair| pair[1].at - pair[0].at >= Duration::from_secs(4)));
+    assert!(checks.len() >= 4);
+}
+
 /// Item 33 (RFC 7675 §5.1).
 #[test]
 fn item_33_without_a_response_consent_expires_after_30_seconds_and_nothing_is_sent_any_more() {

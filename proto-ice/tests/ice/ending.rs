@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use proto_ice::{AddRemoteCandidateError, CandidatePairState, IceConfig, IceRole, IceTransportState, PairFailure};
+use proto_ice::{
+    AddRemoteCandidateError, CandidatePairState, DropReason, IceConfig, IceRole, IceTransportState, PairFailure,
+};
 use proto_machine::{Machine, SocketEvent, SocketRequest};
 
 use crate::lone::{Lone, PEER_FRAGMENT, remote_host};
@@ -66,6 +68,10 @@ fn item_31_an_end_of_candidates_that_never_comes_is_assumed_in_the_end() {
     assert_eq!(lone.agent.state(), IceTransportState::Disconnected);
     lone.run_for_millis(1);
     assert_eq!(lone.agent.state(), IceTransportState::Failed);
+    // Failure is final: what comes now needs a restart to be of use.
+    lone.add_host(SECOND);
+    assert_eq!(lone.agent.state(), IceTransportState::Failed);
+    assert_eq!(lone.agent.statistics().pairs.len(), 1);
 }
 
 /// Item 31 (RFC 8838 §8): so is the end of our own.
@@ -109,6 +115,8 @@ fn failure_is_final_and_quiet_but_requests_are_still_answered() {
     lone.run_for(Duration::from_secs(40));
     lone.receive_nomination(PEER);
     assert_eq!(lone.take_responses().len(), 1);
+    assert_eq!(lone.drops(DropReason::UnusablePair), 1);
+    assert_eq!((lone.agent.remote_candidates().count(), lone.agent.statistics().pairs.len()), (0, 0));
     lone.run_for(Duration::from_secs(100));
     assert_eq!(lone.take_sent(), []);
     assert_eq!(lone.agent.state(), IceTransportState::Failed);
@@ -177,7 +185,7 @@ fn an_end_before_the_parameters_is_counted_as_stale() {
     assert_eq!(lone.agent.statistics().stale_signalling, 1);
 }
 
-/// W3C webrtc-pc §5.6.4: completed needs the end of candidates, connected does not.
+/// W3C webrtc-pc §5.6.6: completed needs the end of candidates, connected does not.
 #[test]
 fn the_states_of_a_successful_connection_are_checking_connected_and_completed() {
     let mut world =

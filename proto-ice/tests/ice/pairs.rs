@@ -250,6 +250,18 @@ fn item_17_one_pair_of_a_foundation_is_checked_first_and_its_success_unfreezes_t
     assert_eq!(remotes, [6_001, 6_002]);
 }
 
+/// Item 17 (RFC 8838 §12 rule 1).
+#[test]
+fn item_17_a_new_pair_on_top_of_its_foundation_waits_for_no_other() {
+    let mut lone = Lone::new(IceRole::Controlled);
+    lone.add(remote_host(PEER, 1_000, "same"));
+    lone.add(remote_host(SECOND, 2_000, "same"));
+    lone.add(remote_host(THIRD, 500, "other"));
+    assert_eq!(lone.pair_state(PEER), CandidatePairState::InProgress);
+    assert_eq!(lone.pair_state(SECOND), CandidatePairState::Waiting);
+    assert_eq!(lone.pair_state(THIRD), CandidatePairState::Waiting);
+}
+
 /// Item 17 (RFC 8445 §6.1.4.2 step 2, §7.2.5.2): a failure leaves the others as they are, but when nothing else of the foundation is left, the next one goes on.
 #[test]
 fn item_17_after_a_failure_the_next_pair_of_the_foundation_is_checked() {
@@ -407,6 +419,7 @@ fn item_21_a_triggered_check_gives_a_failed_pair_another_chance() {
 #[test]
 fn item_22_checks_that_come_before_the_answer_are_answered_at_once_and_acted_on_later() {
     let mut lone = Lone::without_peer(IceRole::Controlled, IceConfig::default(), &["192.0.2.1"]);
+    lone.receive_check(PEER);
     lone.receive_nomination(PEER);
     let response = lone.take_responses().remove(0);
     assert_eq!(response.read().class(), MessageClass::Success);

@@ -289,6 +289,43 @@ fn the_best_pair_is_nominated_as_soon_as_pacing_allows() {
     assert_eq!(nomination.milliseconds() - check.milliseconds(), 50);
 }
 
+/// The policy: a better pair that is still to be checked is waited for.
+#[test]
+fn a_better_pair_is_checked_before_another_is_nominated() {
+    let mut lone = Lone::new(IceRole::Controlling);
+    lone.add_host("198.51.100.2:6009");
+    let hopeless = lone.take_checks().remove(0);
+    lone.refuse(&hopeless, 400);
+    lone.add_host(PEER);
+    lone.add_host(SECOND);
+    lone.receive_check(SECOND);
+    lone.run_for_millis(50);
+    let triggered = lone.take_checks_to(SECOND).remove(0);
+    lone.succeed(&triggered);
+    lone.run_for_millis(50);
+    let next = lone.take_checks().remove(0);
+    assert_eq!(next.path, lone.path(PEER));
+    lone.succeed(&next);
+    lone.run_for_millis(50);
+    let nomination = lone.take_checks().remove(0);
+    assert_eq!((nomination.path, nomination.read().has(USE_CANDIDATE)), (lone.path(PEER), true));
+}
+
+/// RFC 7675 §5.2: also as the answer to the check that nominates.
+#[test]
+fn a_403_to_a_nomination_revokes_consent() {
+    let mut lone = Lone::new(IceRole::Controlling);
+    lone.add_host(PEER);
+    lone.validate(PEER);
+    lone.run_for_millis(50);
+    let nomination = lone.take_checks().remove(0);
+    lone.refuse(&nomination, 403);
+    assert_eq!(lone.pair_state(PEER), CandidatePairState::Failed(PairFailure::ConsentRevoked));
+    lone.receive_check(PEER);
+    lone.run_for_millis(100);
+    assert_eq!(lone.take_checks(), []);
+}
+
 /// The policy: a better pair gets one retransmission and two round trips, but data does not wait.
 #[test]
 fn a_better_pair_that_does_not_answer_delays_nomination_for_a_moment_only() {
