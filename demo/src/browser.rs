@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use peer_core::{
-    ChannelKey, DataChannelOptions, IceCandidateInit, IceGatheringState, Peer, PeerEvent, SdpType, SendError,
-    SessionDescriptionInit,
+    ChannelKey, DataChannelOptions, IceCandidateInit, Peer, PeerEvent, SdpType, SendError, SessionDescriptionInit,
 };
 use proto_machine::Timestamp;
 use tokio::sync::mpsc;
@@ -89,7 +88,7 @@ impl Browser {
     pub(crate) fn handle_event(&mut self, now: Timestamp, peer: &mut Peer, event: PeerEvent) {
         match event {
             PeerEvent::SignalingStateChange(state) => self.state("signaling", state.name()),
-            PeerEvent::IceGatheringStateChange(state) => self.state("ice-gathering", gathering(state)),
+            PeerEvent::IceGatheringStateChange(state) => self.state("ice-gathering", state.name()),
             PeerEvent::IceConnectionStateChange(state) => self.state("ice-connection", state.name()),
             PeerEvent::ConnectionStateChange(state) => self.state("connection", state.name()),
             PeerEvent::IceCandidate(Some(candidate)) if candidate.is_end_of_candidates() => {
@@ -233,13 +232,6 @@ impl Browser {
 }
 
 /// The W3C's name.
-fn gathering(state: IceGatheringState) -> &'static str {
-    match state {
-        IceGatheringState::New => "new",
-        IceGatheringState::Gathering => "gathering",
-        IceGatheringState::Complete => "complete",
-    }
-}
 
 fn close(now: Timestamp, peer: &mut Peer, key: ChannelKey) {
     if let Some(mut channel) = peer.channel(key) {

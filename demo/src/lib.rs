@@ -23,3 +23,8 @@ pub use browser::{MAX_CHANNELS, MAX_EARLY_CANDIDATES};
 pub use options::{DEFAULT_PORT, Options};
 pub use server::Server;
 pub use session::MAX_BROWSERS;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadMe;

@@ -113,7 +113,7 @@ impl fmt::Display for PeerEvent {
         match self {
             Self::NegotiationNeeded => f.write_str("negotiation needed"),
             Self::SignalingStateChange(state) => write!(f, "signaling {state}"),
-            Self::IceGatheringStateChange(state) => write!(f, "ice gathering {state:?}"),
+            Self::IceGatheringStateChange(state) => write!(f, "ice gathering {}", state.name()),
             Self::IceConnectionStateChange(state) => write!(f, "ice {state}"),
             Self::ConnectionStateChange(state) => write!(f, "connection {state}"),
             Self::IceCandidate(Some(candidate)) => write!(f, "candidate {candidate}"),

@@ -34,6 +34,18 @@ pub enum IceGatheringState {
     Complete,
 }
 
+impl IceGatheringState {
+    /// The W3C's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Gathering => "gathering",
+            Self::Complete => "complete",
+        }
+    }
+}
+
 /// What has happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use driver_sim::{LinkConfig, Probability};
+use driver_sim::{Captured, LinkConfig, Probability};
 
 use crate::support::{complete, print_figure, world};
 
-fn run(seed: u64) -> ([u8; 32], String) {
+struct Run {
+    hash: [u8; 32],
+    transcript: String,
+    datagrams: Vec<Captured>,
+}
+
+fn run(seed: u64) -> Run {
     let link = LinkConfig {
         delay: Duration::from_millis(20),
         jitter: Duration::from_millis(10),
@@ -15,23 +21,26 @@ fn run(seed: u64) -> ([u8; 32], String) {
         ..LinkConfig::default()
     };
     let (mut world, left, right) = world(seed, link, 20, 2_000);
+    world.capture();
     complete(seed, Duration::from_secs(60), &mut world, left, right);
     world.run_for(Duration::from_secs(60));
-    (world.transcript().hash(), world.transcript().to_string())
+    let transcript = world.transcript();
+    Run { hash: transcript.hash(), transcript: transcript.to_string(), datagrams: world.captured().to_vec() }
 }
 
 #[test]
-fn two_runs_from_the_same_seed_have_the_same_transcript() {
+fn two_runs_from_the_same_seed_are_the_same_to_the_byte() {
     for seed in 0..100 {
         let (first, second) = (run(seed), run(seed));
-        let differs = first.1.lines().zip(second.1.lines()).find(|(one, other)| one != other);
+        let differs = first.transcript.lines().zip(second.transcript.lines()).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {seed}");
-        assert_eq!(first.0, second.0, "seed {seed}");
+        assert_eq!(first.hash, second.hash, "seed {seed}");
+        assert!(first.datagrams == second.datagrams, "seed {seed}: the bytes differ");
     }
-    print_figure("100 seeds: two runs each, the same transcript hash");
+    print_figure("100 seeds, two runs each: the same transcript hash, and the same bytes in every datagram");
 }
 
 #[test]
 fn another_seed_gives_another_transcript() {
-    assert_ne!(run(1).0, run(2).0);
+    assert_ne!(run(1).hash, run(2).hash);
 }
