@@ -231,8 +231,6 @@ impl Browser {
     }
 }
 
-/// The W3C's name.
-
 fn close(now: Timestamp, peer: &mut Peer, key: ChannelKey) {
     if let Some(mut channel) = peer.channel(key) {
         let _closed_already = channel.close(now);
