@@ -38,7 +38,8 @@ pub struct SecureTransportConfig {
     pub send_buffer: usize,
     /// The same over all channels. Default: 64 MiB.
     pub total_send_buffer: usize,
-    /// Bytes handed to SCTP and not yet acknowledged, over all channels, after which channels wait. The last message may exceed it. Default: 1 MiB.
+    /// Bytes handed to SCTP and not yet acknowledged, over all channels, each message counted with 64 more, after which channels wait. The last message may exceed it.
+    /// Default: 1 MiB.
     pub send_window: usize,
     /// The most channels at a time, and the streams offered in INIT. The ids of channels lie below it. At least 1. Default: 1024.
     pub max_channels: u16,

@@ -88,42 +88,43 @@ pub enum SecureEvent {
     Failed(SecureError),
 }
 
-/// What one message in the queue counts on top of its payload, in bytes.
-const MESSAGE_COST: usize = 64;
-/// Bytes of messages in the queue, after which the rest stays with SCTP, whose receive window then closes. The last message may exceed it.
+/// What an event in the queue counts, in bytes, on top of its payload.
+const EVENT_COST: usize = 64;
+/// The cost of the events in the queue after which the rest stays with SCTP, whose receive window then closes. The last one may exceed it.
 const INBOX: usize = 64 * 1024;
 
-/// Events that wait to be polled. State changes are few: a handful for the transport, and as many for each channel. Messages are bounded by `INBOX`.
+/// Events that wait to be polled. What the peer can cause is bounded by `INBOX`: beyond it, nothing is read of what it sends. What the application causes is a few events
+/// for each channel.
 #[derive(Debug, Default)]
 pub(crate) struct EventQueue {
-    events: VecDeque<SecureEvent>,
+    events: VecDeque<(SecureEvent, usize)>,
     inbox: usize,
 }
 
 impl EventQueue {
     pub(crate) fn push(&mut self, event: SecureEvent) {
-        self.inbox += cost(&event);
-        self.events.push_back(event);
+        let payload = if let SecureEvent::Message { message, .. } = &event { message.payload.len() } else { 0 };
+        self.push_with(event, payload);
+    }
+
+    /// An event that keeps so many bytes in memory until it is polled.
+    pub(crate) fn push_with(&mut self, event: SecureEvent, bytes: usize) {
+        let cost = EVENT_COST + bytes;
+        self.inbox += cost;
+        self.events.push_back((event, cost));
     }
 
     pub(crate) fn pop(&mut self) -> Option<SecureEvent> {
-        let event = self.events.pop_front()?;
-        self.inbox = self.inbox.saturating_sub(cost(&event));
+        let (event, cost) = self.events.pop_front()?;
+        self.inbox = self.inbox.saturating_sub(cost);
         Some(event)
     }
 
-    pub(crate) fn has_room_for_messages(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.inbox < INBOX
     }
 
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
-    }
-}
-
-fn cost(event: &SecureEvent) -> usize {
-    match event {
-        SecureEvent::Message { message, .. } => message.payload.len() + MESSAGE_COST,
-        _ => 0,
     }
 }

@@ -48,7 +48,7 @@ impl CipherSuite {
     }
 }
 
-/// What a transport has done so far. Counters saturate.
+/// What a transport has done so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct SecureStatistics {

@@ -1,4 +1,5 @@
-//! The candidates of both agents, by number. None is ever removed, so a number stays valid.
+//! The candidates of both agents, by number. None is ever removed, so a number stays valid; that of a learned remote candidate is given to another one day, when no pair
+//! refers to it any more.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -208,6 +209,15 @@ pub(crate) enum Signalled {
     TooMany,
 }
 
+/// The candidate that a check came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CheckSource {
+    Known(RemoteId),
+    New(RemoteId),
+    /// A new one with the number of one that was out of use.
+    Reused(RemoteId),
+}
+
 impl RemoteCandidates {
     pub(crate) fn new(limits: &IceLimits) -> Self {
         Self {
@@ -250,28 +260,28 @@ impl RemoteCandidates {
         }
     }
 
-    /// The candidate that a check came from, a new peer-reflexive one if need be (RFC 8445 §7.3.1.3). `None` if that is one too many.
-    pub(crate) fn source_of_check(&mut self, address: SocketAddr, priority: u32) -> Option<RemoteId> {
+    /// The candidate that a check came from, a new peer-reflexive one if need be (RFC 8445 §7.3.1.3). `None` if that is one too many, and `is_in_use` says yes to every
+    /// learned one.
+    pub(crate) fn source_of_check(
+        &mut self,
+        address: SocketAddr,
+        priority: u32,
+        is_in_use: impl Fn(RemoteId) -> bool,
+    ) -> Option<CheckSource> {
         let address = without_zone(address);
         if let Some(index) = self.entries.iter().position(|entry| entry.candidate.address == address) {
-            return Some(RemoteId(index));
+            return Some(CheckSource::Known(RemoteId(index)));
         }
-        let learned = self.count(Origin::Learned);
-        if learned >= self.learned_limit {
-            return None;
+        if self.count(Origin::Learned) < self.learned_limit {
+            let candidate = peer_reflexive(self.entries.len(), address, priority);
+            return Some(CheckSource::New(self.push(candidate, Origin::Learned)));
         }
-        let candidate = RemoteCandidate {
-            // RFC 8445 §7.3.1.3: different from all others. "~" is no ice-char, so nothing signalled can be equal.
-            foundation: format!("~{}", self.entries.len()),
-            component: COMPONENT,
-            protocol: TransportProtocol::Udp,
-            priority,
-            address,
-            kind: CandidateType::PeerReflexive,
-            related_address: None,
-            username_fragment: None,
+        let is_free = |(index, entry): &(usize, &mut RemoteEntry)| {
+            entry.origin == Origin::Learned && !is_in_use(RemoteId(*index))
         };
-        Some(self.push(candidate, Origin::Learned))
+        let (index, entry) = self.entries.iter_mut().enumerate().find(is_free)?;
+        entry.candidate = peer_reflexive(index, address, priority);
+        Some(CheckSource::Reused(RemoteId(index)))
     }
 
     fn replace_learned(&mut self, index: usize, candidate: RemoteCandidate) -> Signalled {
@@ -291,5 +301,20 @@ impl RemoteCandidates {
 
     fn count(&self, origin: Origin) -> usize {
         self.entries.iter().filter(|entry| entry.origin == origin).count()
+    }
+}
+
+/// A candidate that a check tells of. Its foundation is different from all others (RFC 8445 §7.3.1.3): numbers are, and "~" is no ice-char, so nothing
+/// signalled can be equal.
+fn peer_reflexive(index: usize, address: SocketAddr, priority: u32) -> RemoteCandidate {
+    RemoteCandidate {
+        foundation: format!("~{index}"),
+        component: COMPONENT,
+        protocol: TransportProtocol::Udp,
+        priority,
+        address,
+        kind: CandidateType::PeerReflexive,
+        related_address: None,
+        username_fragment: None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use proto_machine::Path;
 
 use crate::IceRole;
-use crate::pair::{Pair, PairFoundation, PairPriority, PairState};
+use crate::pair::{Attempt, Pair, PairFoundation, PairPriority, PairState};
 
 /// All pairs by path, and the triggered-check queue.
 #[derive(Debug)]
@@ -18,7 +18,8 @@ pub(crate) struct Checklist {
 /// What became of a pair that was to be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Inserted {
-    Added,
+    /// `displaced` is the path of the pair that has made room.
+    Added { displaced: Option<Path> },
     /// A pair of this path exists (RFC 8445 §6.1.2.4).
     Redundant,
     /// There is no room, and no pair that should make room.
@@ -51,12 +52,16 @@ impl Checklist {
         if self.pairs.contains_key(&path) {
             return Inserted::Redundant;
         }
-        if self.pairs.len() >= self.limit && !self.make_room(pair.priority) {
-            return Inserted::Full;
+        let mut displaced = None;
+        if self.pairs.len() >= self.limit {
+            displaced = self.make_room(pair.priority);
+            if displaced.is_none() {
+                return Inserted::Full;
+            }
         }
         pair.state = self.initial_state(&pair.foundation, pair.priority);
         self.pairs.insert(path, pair);
-        Inserted::Added
+        Inserted::Added { displaced }
     }
 
     /// Removes the pairs for which `keep` says no, and returns their paths.
@@ -76,13 +81,15 @@ impl Checklist {
         self.triggered.clear();
     }
 
-    /// Enqueues a triggered check. A pair that has not succeeded becomes Waiting (RFC 8445 §7.3.1.4).
+    /// Enqueues a triggered check. A pair that has not succeeded becomes Waiting (RFC 8445 §7.3.1.4), in the same attempt if it was under check.
     pub(crate) fn trigger(&mut self, path: Path) {
         let Some(pair) = self.pairs.get_mut(&path) else {
             return;
         };
-        if !matches!(pair.state, PairState::Succeeded(_)) {
-            pair.state = PairState::Waiting;
+        match pair.state {
+            PairState::Succeeded(_) | PairState::Waiting(_) => {}
+            PairState::InProgress { since, .. } => pair.state = PairState::Waiting(Attempt::Since(since)),
+            PairState::Frozen | PairState::Failed(_) => pair.state = PairState::Waiting(Attempt::New),
         }
         if !self.triggered.contains(&path) {
             self.triggered.push_back(path);
@@ -101,46 +108,44 @@ impl Checklist {
         self.triggered.retain(|entry| *entry != path);
     }
 
-    pub(crate) fn clear_triggered(&mut self) {
-        self.triggered.clear();
+    /// Removes the triggered checks for whose paths `keep` says no.
+    pub(crate) fn retain_triggered(&mut self, keep: impl FnMut(&Path) -> bool) {
+        self.triggered.retain(keep);
     }
 
     /// The pair whose ordinary check is next, in the Waiting state (RFC 8445 §6.1.4.2 steps 2 and 3).
     pub(crate) fn next_ordinary(&mut self) -> Option<Path> {
-        if !self.pairs.values().any(|pair| matches!(pair.state, PairState::Waiting)) {
+        if !self.pairs.values().any(|pair| matches!(pair.state, PairState::Waiting(_))) {
             self.unfreeze_idle_foundations();
         }
         self.pairs
             .iter()
-            .filter(|(_, pair)| matches!(pair.state, PairState::Waiting))
+            .filter(|(_, pair)| matches!(pair.state, PairState::Waiting(_)))
             .max_by_key(|(_, pair)| pair.priority)
             .map(|(&path, _)| path)
     }
 
     /// Whether [`next_ordinary`](Self::next_ordinary) would find a pair.
     pub(crate) fn has_ordinary(&self) -> bool {
-        let is_busy = |foundation: &PairFoundation| {
-            self.pairs.values().any(|pair| pair.foundation == *foundation && pair.is_waiting_or_in_progress())
-        };
-        self.pairs.values().any(|pair| match pair.state {
-            PairState::Waiting => true,
-            PairState::Frozen => !is_busy(&pair.foundation),
-            _ => false,
-        })
+        if self.pairs.values().any(|pair| matches!(pair.state, PairState::Waiting(_))) {
+            return true;
+        }
+        let busy = self.busy_foundations();
+        self.pairs.values().any(|pair| matches!(pair.state, PairState::Frozen) && !busy.contains(&pair.foundation))
     }
 
     /// Whether checks are to come or under way.
     pub(crate) fn has_unfinished(&self) -> bool {
         self.pairs
             .values()
-            .any(|pair| matches!(pair.state, PairState::Frozen | PairState::Waiting | PairState::InProgress { .. }))
+            .any(|pair| matches!(pair.state, PairState::Frozen | PairState::Waiting(_) | PairState::InProgress { .. }))
     }
 
     /// RFC 8445 §7.2.5.3.3: a success makes every Frozen pair of its foundation Waiting.
     pub(crate) fn unfreeze(&mut self, foundation: &PairFoundation) {
         for pair in self.pairs.values_mut() {
             if matches!(pair.state, PairState::Frozen) && pair.foundation == *foundation {
-                pair.state = PairState::Waiting;
+                pair.state = PairState::Waiting(Attempt::New);
             }
         }
     }
@@ -156,48 +161,46 @@ impl Checklist {
         let alike = || self.pairs.values().filter(|pair| pair.foundation == *foundation);
         let topmost = alike().all(|pair| pair.priority < priority);
         if topmost || alike().any(|pair| matches!(pair.state, PairState::Succeeded(_))) {
-            PairState::Waiting
+            PairState::Waiting(Attempt::New)
         } else {
             PairState::Frozen
         }
     }
 
     /// RFC 8838 §11: a failed pair makes room, else one of lower priority. Pairs under check or in use never do, nor those that may not come back.
-    fn make_room(&mut self, priority: PairPriority) -> bool {
-        let failed = |pair: &Pair| matches!(pair.state, PairState::Failed(_)) && !pair.is_beyond_repair();
+    /// Returned is the path of the pair that is gone.
+    fn make_room(&mut self, priority: PairPriority) -> Option<Path> {
         let unchecked =
-            |pair: &Pair| matches!(pair.state, PairState::Frozen | PairState::Waiting) && pair.priority < priority;
+            |pair: &Pair| matches!(pair.state, PairState::Frozen | PairState::Waiting(_)) && pair.priority < priority;
         let lowest = |select: &dyn Fn(&Pair) -> bool| {
             let candidates = self.pairs.iter().filter(|(_, pair)| select(pair));
             candidates.min_by_key(|(_, pair)| pair.priority).map(|(&path, _)| path)
         };
-        let Some(path) = lowest(&failed).or_else(|| lowest(&unchecked)) else {
-            return false;
-        };
+        let path = lowest(&Pair::may_make_room).or_else(|| lowest(&unchecked))?;
         self.pairs.remove(&path);
         self.untrigger(path);
-        true
+        Some(path)
     }
 
     /// RFC 8445 §6.1.4.2 step 2: of every foundation without a pair Waiting or In-Progress, the best Frozen pair.
     fn unfreeze_idle_foundations(&mut self) {
         let busy = self.busy_foundations();
-        let mut best: BTreeMap<PairFoundation, (PairPriority, Path)> = BTreeMap::new();
+        let mut best: BTreeMap<&PairFoundation, (PairPriority, Path)> = BTreeMap::new();
         for (&path, pair) in &self.pairs {
             if matches!(pair.state, PairState::Frozen) && !busy.contains(&pair.foundation) {
-                let entry = best.entry(pair.foundation.clone()).or_insert((pair.priority, path));
+                let entry = best.entry(&pair.foundation).or_insert((pair.priority, path));
                 *entry = (*entry).max((pair.priority, path));
             }
         }
-        for (_, path) in best.into_values() {
+        let paths: Vec<Path> = best.into_values().map(|(_, path)| path).collect();
+        for path in paths {
             if let Some(pair) = self.pairs.get_mut(&path) {
-                pair.state = PairState::Waiting;
+                pair.state = PairState::Waiting(Attempt::New);
             }
         }
     }
 
-    fn busy_foundations(&self) -> BTreeSet<PairFoundation> {
-        let busy = self.pairs.values().filter(|pair| pair.is_waiting_or_in_progress());
-        busy.map(|pair| pair.foundation.clone()).collect()
+    fn busy_foundations(&self) -> BTreeSet<&PairFoundation> {
+        self.pairs.values().filter(|pair| pair.is_waiting_or_in_progress()).map(|pair| &pair.foundation).collect()
     }
 }

@@ -12,11 +12,15 @@ pub struct IceConfig {
     pub stun_servers: Vec<StunServer>,
     /// Which addresses of this host become candidates.
     pub address_policy: AddressPolicy,
-    /// Ta: the time between two new transactions (RFC 8445 §14.2). The larger value of the two agents counts. At least 5 ms.
+    /// Ta: the time between two new transactions (RFC 8445 §14.2). The larger value of the two agents counts. At least 5 ms, and at most
+    /// 1 s, whichever agent proposes it. 50 ms by default.
     pub pacing: Duration,
     /// The basic period of consent checks, randomized by 0.8-1.2 (RFC 7675 §5.1). At least 5 s, so that no period is below 4 s, and at most 30 s.
     pub consent_interval: Duration,
-    /// How long nothing authenticated is heard on the path for data before the state turns to `disconnected`.
+    /// How long, a round trip aside, nothing authenticated is heard on the path for data before the state turns to `disconnected`; 13 s by default.
+    ///
+    /// Of a peer that sends no checks of its own, a lite agent or a silent one, only the answers to our consent checks are heard. These are at most 6 s apart and
+    /// are sent once. So two periods and a second more: one lost check alone does not disconnect, two in a row do.
     pub disconnected_timeout: Duration,
     /// How long after the start of checks, and after the last remote candidate, a missing end-of-candidates indication is taken as given
     /// (RFC 8863 §5 allows such a fallback). Never earlier than the PAC timer.
@@ -33,7 +37,7 @@ impl Default for IceConfig {
             pacing: Self::DEFAULT_PACING,
             // RFC 7675 §5.1.
             consent_interval: Duration::from_secs(5),
-            disconnected_timeout: Duration::from_secs(7),
+            disconnected_timeout: Duration::from_secs(13),
             end_of_candidates_fallback: Duration::from_secs(60),
             limits: IceLimits::default(),
         }
@@ -45,11 +49,14 @@ const MINIMUM_PACING: Duration = Duration::from_millis(5);
 
 impl IceConfig {
     /// RFC 8445 §14.2.
-    pub const DEFAULT_PACING: Duration = Duration::from_millis(50);
+    pub(crate) const DEFAULT_PACING: Duration = Duration::from_millis(50);
+
+    /// Ta is never longer, whatever either agent proposes: with a few pairs, checks would not end within any user's patience.
+    pub(crate) const MAXIMUM_PACING: Duration = Duration::from_secs(1);
 
     /// The same configuration with every value inside the range that the RFCs allow.
     pub(crate) fn within_bounds(mut self) -> Self {
-        self.pacing = self.pacing.max(MINIMUM_PACING);
+        self.pacing = self.pacing.clamp(MINIMUM_PACING, Self::MAXIMUM_PACING);
         // RFC 7675 §5.1: "MUST NOT set the period between checks to less than 4 seconds", the shortest being 0.8 of the basic one.
         // A period beyond the lifetime could not keep consent.
         self.consent_interval = self.consent_interval.clamp(MINIMUM_CONSENT_INTERVAL, CONSENT_LIFETIME);
@@ -59,7 +66,7 @@ impl IceConfig {
 }
 
 /// No configuration goes beyond this many STUN servers: the local preference leaves 16 values for each base, one of them for the base itself.
-pub const MAXIMUM_STUN_SERVERS: usize = 15;
+const MAXIMUM_STUN_SERVERS: usize = 15;
 
 /// A STUN server.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,11 +104,11 @@ pub struct IceLimits {
     pub pairs: usize,
     /// Interface addresses that become sockets, over all calls of `gather`.
     pub interface_addresses: usize,
-    /// STUN servers, at most [`MAXIMUM_STUN_SERVERS`].
+    /// STUN servers, at most 15.
     pub stun_servers: usize,
     /// Remote candidates that were signalled.
     pub remote_candidates: usize,
-    /// Remote candidates learned from checks.
+    /// Remote candidates learned from checks. One without a pair, or whose pairs have all failed, makes room.
     pub remote_peer_reflexive_candidates: usize,
     /// Local candidates learned from responses.
     pub local_peer_reflexive_candidates: usize,

@@ -20,10 +20,10 @@ pub(crate) struct Consent {
 }
 
 /// Whether anything authenticated has been heard from the other agent lately.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Liveness {
-    Heard,
     Silent,
+    Heard,
 }
 
 impl Consent {

@@ -75,7 +75,7 @@ pub struct CandidateError {
     pub port: Option<u16>,
     /// The server, if it comes down to one.
     pub url: Option<String>,
-    /// A STUN error code, or 701 if the server could not be reached.
+    /// A STUN error code, or 701 (W3C webrtc-pc §4.8.3) if the server could not be reached.
     pub error_code: u16,
     /// The words of the server, or of the system.
     pub error_text: String,
@@ -83,5 +83,5 @@ pub struct CandidateError {
 
 impl CandidateError {
     /// The error code of W3C webrtc-pc §4.8.3 for "no host candidate can reach the server".
-    pub const UNREACHABLE: u16 = 701;
+    pub(crate) const UNREACHABLE: u16 = 701;
 }

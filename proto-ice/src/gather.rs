@@ -295,13 +295,13 @@ impl Gatherer {
         }
     }
 
-    /// Gives up everything but the socket at `base` (RFC 8445 §8.3.1).
-    pub(crate) fn release(&mut self, base: SocketAddr) {
+    /// Gives up everything but the sockets for whose addresses `is_base` says yes (RFC 8445 §8.3.1).
+    pub(crate) fn release(&mut self, is_base: impl Fn(SocketAddr) -> bool) {
         self.stage = Stage::Released;
         for request in &mut self.requests {
             request.state = RequestState::Over;
         }
-        self.close_sockets(|socket| !socket.is_at(base));
+        self.close_sockets(|socket| !matches!(socket, Socket::Open { address } if is_base(*address)));
     }
 
     /// Gives up everything.

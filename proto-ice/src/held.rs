@@ -46,7 +46,12 @@ impl Held {
 
     /// The path will not be validated.
     pub(crate) fn discard(&mut self, path: Path) {
-        self.waiting.retain(|(from, _)| *from != path);
+        self.retain(|from| *from != path);
+    }
+
+    /// The paths for which `may_be_validated` says no will not be validated.
+    pub(crate) fn retain(&mut self, may_be_validated: impl Fn(&Path) -> bool) {
+        self.waiting.retain(|(from, _)| may_be_validated(from));
     }
 
     pub(crate) fn clear(&mut self) {

@@ -91,7 +91,7 @@ mod transaction;
 
 pub use agent::{IceAgent, PathStanding};
 pub use candidate::{AddRemoteCandidateError, CandidatePair, CandidateType, LocalCandidate, RemoteCandidate};
-pub use config::{AddressPolicy, IceConfig, IceLimits, MAXIMUM_STUN_SERVERS, StunServer, StunServerHost};
+pub use config::{AddressPolicy, IceConfig, IceLimits, StunServer, StunServerHost};
 pub use event::{CandidateError, IceEvent, IceGatheringState, IceTransportState};
 pub use parameters::{IceParameters, IcePassword, IceRole, SetRemoteParametersError};
 pub use proto_machine::InterfaceAddress;

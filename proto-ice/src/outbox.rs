@@ -55,6 +55,11 @@ impl Outbox {
         self.queue.push_back(IceEvent::CandidateError(error));
     }
 
+    /// Nobody is told any more.
+    pub(crate) fn clear(&mut self) {
+        self.queue.clear();
+    }
+
     /// The owner has set the role, and need not be told.
     pub(crate) fn role_was_set(&mut self, role: IceRole) {
         self.role = role;

@@ -3,7 +3,7 @@
 use proto_machine::Timestamp;
 
 use crate::candidates::{LocalId, RemoteId};
-use crate::consent::Consent;
+use crate::consent::{Consent, Liveness};
 use crate::stun::TransactionId;
 use crate::{CandidatePairState, IceRole, PairCounters, PairFailure};
 
@@ -58,13 +58,22 @@ pub(crate) enum PairState {
     /// Another pair of the same foundation goes first.
     Frozen,
     /// A check is due.
-    Waiting,
-    /// A check is under way.
+    Waiting(Attempt),
+    /// A check is under way. `since` is when the attempt began: one that was superseded counts with its successor.
     InProgress { transaction: TransactionId, since: Timestamp },
     /// A check has succeeded: the pair is valid.
     Succeeded(Validation),
     /// A check has failed, or consent is lost.
     Failed(PairFailure),
+}
+
+/// What the check that is due is part of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Attempt {
+    /// It is the first.
+    New,
+    /// It takes the place of one that was under way since then (RFC 8445 §7.3.1.4).
+    Since(Timestamp),
 }
 
 /// What makes a pair valid.
@@ -83,9 +92,32 @@ pub(crate) struct Validation {
 pub(crate) enum PairNomination {
     None,
     /// The controlling agent has sent USE-CANDIDATE; our own check is still to succeed (RFC 8445 §7.3.1.5).
-    Requested,
+    Requested(NominationOrder),
     /// The nominated flag (RFC 8445 §7.2.5.3.4).
-    Nominated,
+    Nominated(NominationOrder),
+}
+
+/// The place of a nomination among all of an agent: the later, the greater.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(crate) struct NominationOrder(u64);
+
+impl NominationOrder {
+    /// Moves on to the next place, and returns it.
+    pub(crate) fn advance(&mut self) -> Self {
+        self.0 = self.0.saturating_add(1);
+        *self
+    }
+}
+
+/// How much a pair is preferred for data: the greatest is used.
+///
+/// RFC 8445 §8.1.1 has only the priority. But the nominated flag is never withdrawn, so a pair that the peer has left for a worse one must not win for ever; and a
+/// peer behind a NAT whose mapping changes comes back with the priority it had.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Preference {
+    liveness: Liveness,
+    priority: PairPriority,
+    nominated: Option<NominationOrder>,
 }
 
 impl Pair {
@@ -103,9 +135,38 @@ impl Pair {
         }
     }
 
+    pub(crate) fn is_nominated(&self) -> bool {
+        matches!(self.nomination, PairNomination::Nominated(_))
+    }
+
+    /// Whether the peer is heard on it, and it is valid.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.validation().is_some_and(|validation| validation.consent.liveness() == Liveness::Heard)
+    }
+
+    /// How much the pair is preferred, if it is valid.
+    pub(crate) fn preference(&self) -> Option<Preference> {
+        let Validation { priority, consent, .. } = self.validation()?;
+        let nominated = match self.nomination {
+            PairNomination::Nominated(order) => Some(order),
+            PairNomination::None | PairNomination::Requested(_) => None,
+        };
+        Some(Preference { liveness: consent.liveness(), priority: *priority, nominated })
+    }
+
+    /// How much the pair will be preferred once the check succeeds that its nomination waits for.
+    pub(crate) fn preference_on_success(&self) -> Option<Preference> {
+        match self.nomination {
+            PairNomination::Requested(order) => {
+                Some(Preference { liveness: Liveness::Heard, priority: self.priority, nominated: Some(order) })
+            }
+            PairNomination::None | PairNomination::Nominated(_) => None,
+        }
+    }
+
     /// Whether its check keeps other pairs of its foundation frozen (RFC 8445 §6.1.4.2 step 2).
     pub(crate) fn is_waiting_or_in_progress(&self) -> bool {
-        matches!(self.state, PairState::Waiting | PairState::InProgress { .. })
+        matches!(self.state, PairState::Waiting(_) | PairState::InProgress { .. })
     }
 
     /// Whether the other agent has proved over this very path that it knows our password.
@@ -121,6 +182,11 @@ impl Pair {
         )
     }
 
+    /// Whether the pair may be forgotten in favour of another: it has failed, and may be tried again if it comes up once more.
+    pub(crate) fn may_make_room(&self) -> bool {
+        matches!(self.state, PairState::Failed(_)) && !self.is_beyond_repair()
+    }
+
     /// Computes priorities anew for a role (RFC 8445 §7.3.1.1).
     pub(crate) fn set_role(&mut self, role: IceRole) {
         self.priority = PairPriority::new(role, self.local_priority, self.remote_priority);
@@ -133,7 +199,7 @@ impl Pair {
     pub(crate) fn public_state(&self) -> CandidatePairState {
         match self.state {
             PairState::Frozen => CandidatePairState::Frozen,
-            PairState::Waiting => CandidatePairState::Waiting,
+            PairState::Waiting(_) => CandidatePairState::Waiting,
             PairState::InProgress { .. } => CandidatePairState::InProgress,
             PairState::Succeeded(_) => CandidatePairState::Succeeded,
             PairState::Failed(failure) => CandidatePairState::Failed(failure),

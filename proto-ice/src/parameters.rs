@@ -34,9 +34,11 @@ pub struct IceParameters {
     pub username_fragment: String,
     /// The password: 22-256 characters of the ice-char set.
     pub password: IcePassword,
-    /// Whether the agent only answers checks (RFC 8445 §2.5).
+    /// Whether the agent only answers checks (RFC 8445 §2.5). [`IceAgent`](crate::IceAgent) does not read it: a lite agent is checked like any other. It is for whoever decides
+    /// the roles, since a full agent controls a lite one (§6.1.1).
     pub ice_lite: bool,
-    /// The pacing that the agent proposes, if any (RFC 8839 §5.5); the default of 50 ms counts if not.
+    /// The pacing that the agent proposes, if any (RFC 8839 §5.5); the default of 50 ms counts if not. A proposal of more than
+    /// 1 s counts as 1 s.
     pub pacing: Option<Duration>,
 }
 

@@ -164,11 +164,6 @@ impl DropCounters {
         self.0.get(&reason).copied().unwrap_or_default()
     }
 
-    /// Every reason that occurred, and how often.
-    pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
-        self.0.iter().map(|(&reason, &count)| (reason, count))
-    }
-
     /// All of them together.
     #[must_use]
     pub fn total(&self) -> u64 {

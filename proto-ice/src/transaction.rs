@@ -143,15 +143,18 @@ impl Transactions {
         self.counted().count() < self.limit || self.oldest_awaiting().is_some()
     }
 
-    pub(crate) fn insert(&mut self, id: TransactionId, transaction: Transaction) {
+    /// Adds a transaction. Returned is the one that has made room, if there was none.
+    pub(crate) fn insert(
+        &mut self,
+        id: TransactionId,
+        transaction: Transaction,
+    ) -> Option<(TransactionId, Transaction)> {
         let counts = !matches!(transaction.purpose, Purpose::Consent(_));
-        if counts
-            && self.counted().count() >= self.limit
-            && let Some(oldest) = self.oldest_awaiting()
-        {
-            self.entries.remove(&oldest);
-        }
+        let is_full = counts && self.counted().count() >= self.limit;
+        let oldest = if is_full { self.oldest_awaiting() } else { None };
+        let displaced = oldest.and_then(|oldest| Some((oldest, self.entries.remove(&oldest)?)));
         self.entries.insert(id, transaction);
+        displaced
     }
 
     pub(crate) fn get(&self, id: TransactionId) -> Option<&Transaction> {
@@ -172,12 +175,13 @@ impl Transactions {
         }
     }
 
-    /// Stops retransmitting every check.
-    pub(crate) fn cancel_checks(&mut self) {
-        let checks = |(&id, transaction): (&TransactionId, &Transaction)| {
-            matches!(transaction.purpose, Purpose::Check(_)).then_some(id)
+    /// Stops retransmitting every check of a path for which `is_unwanted` says yes.
+    pub(crate) fn cancel_checks(&mut self, is_unwanted: impl Fn(Path) -> bool) {
+        let is_affected = |transaction: &Transaction| {
+            matches!(transaction.purpose, Purpose::Check(_)) && is_unwanted(transaction.path)
         };
-        let ids: Vec<_> = self.entries.iter().filter_map(checks).collect();
+        let checks = self.entries.iter().filter(|(_, transaction)| is_affected(transaction));
+        let ids: Vec<_> = checks.map(|(&id, _)| id).collect();
         for id in ids {
             self.cancel(id);
         }
@@ -286,7 +290,8 @@ mod tests {
         transactions.cancel(1.into());
         transactions.cancel(2.into());
         assert!(transactions.has_room());
-        transactions.insert(3.into(), check_sent_at(2));
+        let displaced = transactions.insert(3.into(), check_sent_at(2));
+        assert_eq!(displaced.map(|(id, _)| id), Some(1.into()));
         assert!(transactions.get(1.into()).is_none() && transactions.get(2.into()).is_some());
         assert_eq!(transactions.entries.len(), 2);
     }

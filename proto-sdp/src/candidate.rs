@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::error::ValueError;
-use crate::limits::{MAX_CANDIDATE_EXTENSIONS, MAX_LINE_BYTES};
+use crate::limits::{MAX_CANDIDATE_BYTES, MAX_CANDIDATE_EXTENSIONS, MAX_LINE_BYTES};
 use crate::tokens::{
     Foundation, HostName, Token, UsernameFragment, check_token, check_word, number, port_number, words,
 };
@@ -127,7 +127,7 @@ pub enum TcpType {
 /// One `candidate` attribute.
 ///
 /// Parses with or without `a=` and with or without `candidate:`; writes `candidate:…` without `a=`,
-/// the form of the W3C's `RTCIceCandidate.candidate`.
+/// the form of the W3C's `RTCIceCandidate.candidate`. At most [`MAX_CANDIDATE_BYTES`] are parsed.
 ///
 /// ```
 /// use proto_sdp::Candidate;
@@ -139,7 +139,7 @@ pub enum TcpType {
 /// assert_eq!(candidate.to_string(), line);
 /// # Ok::<(), proto_sdp::ValueError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Candidate {
     /// Equal for candidates of the same type, base and server.
     pub foundation: Foundation,
@@ -166,7 +166,7 @@ pub struct Candidate {
 }
 
 /// A name and a value at the end of a candidate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CandidateExtension {
     name: Token,
     value: String,
@@ -201,6 +201,7 @@ impl CandidateExtension {
     }
 }
 
+const CANDIDATE: &str = "candidate";
 const COMPONENT: &str = "candidate component";
 const PRIORITY: &str = "candidate priority";
 const EXTENSION: &str = "candidate extension";
@@ -222,9 +223,11 @@ impl Candidate {
 impl FromStr for Candidate {
     type Err = ValueError;
 
+    /// An address that is not recognized is the error only if nothing else is wrong, so that what is passed over for
+    /// its address is well-formed otherwise.
     fn from_str(text: &str) -> Result<Self, ValueError> {
         if text.len() > MAX_LINE_BYTES {
-            return Err(ValueError::length("candidate", text.len(), 1, MAX_LINE_BYTES));
+            return Err(ValueError::length(CANDIDATE, text.len(), 1, MAX_CANDIDATE_BYTES));
         }
         let text = text.trim_matches([' ', '\r', '\n']);
         let text = text.strip_prefix("a=").unwrap_or(text);
@@ -236,7 +239,7 @@ impl FromStr for Candidate {
         let component = parse_component(next(COMPONENT)?)?;
         let protocol = parse_protocol(next("candidate transport")?)?;
         let priority = parse_priority(next(PRIORITY)?)?;
-        let address = parse_address(next("candidate address")?)?;
+        let address = parse_address(next("candidate address")?);
         let port = port_number("candidate port", next("candidate port")?)?;
         match next("candidate typ")? {
             "typ" => {}
@@ -244,32 +247,47 @@ impl FromStr for Candidate {
         }
         let kind = parse_kind(next("candidate type")?)?;
 
-        let mut candidate = Self {
+        let mut pairs = Pairs::default();
+        while let Some(name) = words.next() {
+            let value =
+                words.next().ok_or_else(|| ValueError::unexpected(EXTENSION, name, "a value after the name"))?;
+            pairs.add(name, value)?;
+        }
+        let candidate = Self {
             foundation,
             component,
             protocol,
             priority,
-            address,
+            address: address?,
             port,
             kind,
-            related_address: None,
-            related_port: None,
-            tcp_type: None,
-            extensions: Vec::new(),
+            related_address: pairs.related_address.transpose()?,
+            related_port: pairs.related_port,
+            tcp_type: pairs.tcp_type,
+            extensions: pairs.extensions,
         };
-        while let Some(name) = words.next() {
-            let value =
-                words.next().ok_or_else(|| ValueError::unexpected(EXTENSION, name, "a value after the name"))?;
-            candidate.extend(name, value)?;
+        // As it is written and not as it was read, so that what is written can be read.
+        let length = candidate.value().len();
+        if length > MAX_CANDIDATE_BYTES {
+            return Err(ValueError::length(CANDIDATE, length, 1, MAX_CANDIDATE_BYTES));
         }
         Ok(candidate)
     }
 }
 
-impl Candidate {
-    fn extend(&mut self, name: &str, value: &str) -> Result<(), ValueError> {
+/// The names and values that follow a candidate's type.
+#[derive(Default)]
+struct Pairs {
+    related_address: Option<Result<CandidateAddress, ValueError>>,
+    related_port: Option<u16>,
+    tcp_type: Option<TcpType>,
+    extensions: Vec<CandidateExtension>,
+}
+
+impl Pairs {
+    fn add(&mut self, name: &str, value: &str) -> Result<(), ValueError> {
         match name {
-            "raddr" => set_once(&mut self.related_address, name, parse_address(value)?),
+            "raddr" => set_once(&mut self.related_address, name, parse_address(value)),
             "rport" => {
                 let port = port_number("candidate rport", value)?;
                 set_once(&mut self.related_port, name, port)

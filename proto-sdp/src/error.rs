@@ -24,6 +24,7 @@ enum Problem {
     Length { length: usize, minimum: usize, maximum: usize },
     OutOfRange { found: String, minimum: u64, maximum: u64 },
     Unexpected { found: String, expected: &'static str },
+    UnrecognizedAddress { found: String, expected: &'static str },
     Reserved,
 }
 
@@ -42,6 +43,15 @@ impl ValueError {
 
     pub(crate) fn unexpected(field: &'static str, found: &str, expected: &'static str) -> Self {
         Self { field, problem: Problem::Unexpected { found: excerpt(found), expected } }
+    }
+
+    /// The address is of a kind that is not known, which is no mistake of its sender.
+    pub(crate) fn unrecognized_address(field: &'static str, found: &str, expected: &'static str) -> Self {
+        Self { field, problem: Problem::UnrecognizedAddress { found: excerpt(found), expected } }
+    }
+
+    pub(crate) fn is_unrecognized_address(&self) -> bool {
+        matches!(self.problem, Problem::UnrecognizedAddress { .. })
     }
 
     /// The attribute has a typed field and is not written as a plain attribute.
@@ -67,7 +77,7 @@ impl fmt::Display for ValueError {
             Problem::OutOfRange { found, minimum, maximum } => {
                 write!(formatter, "{field} is {found}, expected a number from {minimum} to {maximum}")
             }
-            Problem::Unexpected { found, expected } => {
+            Problem::Unexpected { found, expected } | Problem::UnrecognizedAddress { found, expected } => {
                 write!(formatter, "{field} is {found:?}, expected {expected}")
             }
             Problem::Reserved => write!(formatter, "{field} has a typed field, expected it to be set there"),
@@ -384,7 +394,8 @@ pub enum TrickleError {
     UnknownIndex,
     /// The username fragment is not of an applied description (`OperationError`).
     UnknownUsernameFragment,
-    /// The section has [`MAX_CANDIDATES`](crate::limits::MAX_CANDIDATES) candidates already (`OperationError`).
+    /// The section has [`MAX_CANDIDATES`](crate::limits::MAX_CANDIDATES) candidates already, or the description
+    /// [`MAX_CANDIDATES_IN_DESCRIPTION`](crate::limits::MAX_CANDIDATES_IN_DESCRIPTION) (`OperationError`).
     TooManyCandidates,
 }
 
@@ -396,7 +407,7 @@ impl fmt::Display for TrickleError {
             Self::UnknownMid => "OperationError: no section has this mid",
             Self::UnknownIndex => "OperationError: no section has this m-line index",
             Self::UnknownUsernameFragment => "OperationError: no applied description has this username fragment",
-            Self::TooManyCandidates => "OperationError: the section has too many candidates",
+            Self::TooManyCandidates => "OperationError: the section or its description has too many candidates",
         })
     }
 }

@@ -9,7 +9,7 @@
 //!   channels are offered and accepted; audio and video are rejected, whatever place they have in a BUNDLE group (RFC 9143).
 //! - [`Stable`], [`HaveLocalOffer`], … are the signaling states. A transition consumes its state.
 //! - [`Negotiation`] holds any of them, together with the session's version, for a peer connection.
-//! - [`negotiate`] says what an offer and its answer agree on: [`TransportParameters`].
+//! - [`Negotiated`] is an offer with its answer, and says what they agree on: [`TransportParameters`].
 //!
 //! Left out: accepting audio and video, and with it the checks of RTP (codecs, header extensions, `rtcp-mux`); `a=identity`;
 //! `a=ice-mismatch` and `a=remote-candidates`, which are kept as other attributes; and moving a section out of a bundle.
@@ -100,5 +100,5 @@ pub use tokens::{
     Direction, Foundation, HostName, IceOptions, IcePacing, MaxMessageSize, Mid, Password, Protocol, SctpPort, Setup,
     Text, TlsId, Token, UsernameFragment,
 };
-pub use transport::{DataSection, DtlsRole, Side, TransportParameters, negotiate};
+pub use transport::{DataSection, DtlsRole, Side, TransportParameters};
 pub use trickle::{CandidateTarget, Trickled};

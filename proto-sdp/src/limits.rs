@@ -15,7 +15,17 @@ pub const MAX_LINES: usize = 16 * 1024;
 pub const MAX_MEDIA_SECTIONS: usize = 256;
 
 /// Most `a=candidate` lines in one section, those that are trickled in later included.
+///
+/// Lines that are skipped for an address that is not recognized do not count.
 pub const MAX_CANDIDATES: usize = 128;
+
+/// Most `a=candidate` lines in all sections of one description, those that are trickled in later included.
+pub const MAX_CANDIDATES_IN_DESCRIPTION: usize = 512;
+
+/// Longest candidate that is parsed, in bytes of its value as it is written: without `a=candidate:`.
+///
+/// One with an IPv6 address, a related one and a username fragment of 256 characters has about 430.
+pub const MAX_CANDIDATE_BYTES: usize = 512;
 
 /// Most fingerprints in one section, and at the session level.
 pub const MAX_FINGERPRINTS: usize = 16;

@@ -5,9 +5,10 @@ use std::str::FromStr;
 use sdp_types::ParserError;
 
 use crate::attribute::{Attribute, Bandwidth, Connection, Group, Origin, SourceLine, TransportAttributes, is_typed};
+use crate::candidate::Candidate;
 use crate::error::{SdpError, ValueError};
 use crate::fingerprint::{Fingerprint, ParsedFingerprint};
-use crate::limits::{MAX_CANDIDATES, MAX_FINGERPRINTS, MAX_FORMATS, MAX_GROUPS};
+use crate::limits::{MAX_CANDIDATES, MAX_CANDIDATES_IN_DESCRIPTION, MAX_FINGERPRINTS, MAX_FORMATS, MAX_GROUPS};
 use crate::scan::{Lines, SectionLines, scan};
 use crate::session::{Formats, MediaDescription, MediaKind, SessionDescription};
 use crate::tokens::{Direction, Mid, Protocol, Text, Token, words};
@@ -17,7 +18,7 @@ pub(crate) fn parse(text: &str) -> Result<SessionDescription, SdpError> {
     let grammar = sdp_types::Session::parse(text.as_bytes()).map_err(|error| grammar_error(&error))?;
     let (mut description, unknown) = parse_session(&grammar, &lines)?;
     for (media, lines) in grammar.medias.iter().zip(&lines.media) {
-        let section = parse_media(media, lines, unknown.as_ref())?;
+        let section = parse_media(media, lines, unknown.as_ref(), description.candidate_count())?;
         description.media.push(section);
     }
     Ok(description)
@@ -66,6 +67,7 @@ fn parse_media(
     grammar: &sdp_types::Media,
     lines: &SectionLines,
     unknown_in_session: Option<&SdpError>,
+    earlier_candidates: usize,
 ) -> Result<MediaDescription, SdpError> {
     let mut section = parse_media_line(grammar, lines.start)?;
     section.connection = grammar.connections.first().map(Connection::from_grammar);
@@ -73,7 +75,7 @@ fn parse_media(
     let mut transport = TransportParser::default();
     for attribute in attribute_lines(&grammar.attributes, lines) {
         if !transport.take(attribute)? {
-            parse_media_attribute(&mut section, attribute)?;
+            parse_media_attribute(&mut section, attribute, earlier_candidates)?;
         }
     }
     let has_own = transport.fingerprint_lines > 0;
@@ -108,13 +110,13 @@ fn parse_media_line(grammar: &sdp_types::Media, line: usize) -> Result<MediaDesc
     Ok(section)
 }
 
-fn parse_media_attribute(section: &mut MediaDescription, attribute: AttributeLine<'_>) -> Result<(), SdpError> {
-    let line = attribute.line;
+fn parse_media_attribute(
+    section: &mut MediaDescription,
+    attribute: AttributeLine<'_>,
+    earlier_candidates: usize,
+) -> Result<(), SdpError> {
     match attribute.name {
-        "candidate" if section.candidates.len() >= MAX_CANDIDATES => {
-            return Err(SdpError::too_many(line, "candidates", MAX_CANDIDATES));
-        }
-        "candidate" => section.candidates.push(attribute.parse()?),
+        "candidate" => parse_candidate(section, attribute, earlier_candidates)?,
         "end-of-candidates" => section.end_of_candidates = true,
         "mid" => attribute.parse_once::<Mid>(&mut section.mid, "a=mid")?,
         "bundle-only" => section.bundle_only = true,
@@ -129,6 +131,29 @@ fn parse_media_attribute(section: &mut MediaDescription, attribute: AttributeLin
     Ok(())
 }
 
+fn parse_candidate(
+    section: &mut MediaDescription,
+    attribute: AttributeLine<'_>,
+    earlier_candidates: usize,
+) -> Result<(), SdpError> {
+    let line = attribute.line;
+    let candidate: Candidate = match attribute.text().parse() {
+        Ok(candidate) => candidate,
+        // RFC 8839 §5.1: lines with an address that is not recognized MUST be ignored.
+        Err(error) if error.is_unrecognized_address() => return Ok(()),
+        Err(error) => return Err(SdpError::value(line, error)),
+    };
+    let own = section.candidates.len();
+    if own >= MAX_CANDIDATES {
+        return Err(SdpError::too_many(line, "candidates", MAX_CANDIDATES));
+    }
+    if earlier_candidates + own >= MAX_CANDIDATES_IN_DESCRIPTION {
+        return Err(SdpError::too_many(line, "candidates in all sections", MAX_CANDIDATES_IN_DESCRIPTION));
+    }
+    section.candidates.push(candidate);
+    Ok(())
+}
+
 /// An `a=` line.
 #[derive(Clone, Copy)]
 struct AttributeLine<'a> {
@@ -137,11 +162,15 @@ struct AttributeLine<'a> {
     value: Option<&'a str>,
 }
 
-impl AttributeLine<'_> {
-    /// The value as a typed one; spaces at its end are forgiven.
+impl<'a> AttributeLine<'a> {
+    /// The value; spaces at its end are forgiven.
+    fn text(self) -> &'a str {
+        self.value.unwrap_or_default().trim_end_matches(' ')
+    }
+
+    /// The value as a typed one.
     fn parse<T: FromStr<Err = ValueError>>(self) -> Result<T, SdpError> {
-        let value = self.value.unwrap_or_default().trim_end_matches(' ');
-        value.parse().map_err(at(self.line))
+        self.text().parse().map_err(at(self.line))
     }
 
     fn parse_once<T: FromStr<Err = ValueError>>(

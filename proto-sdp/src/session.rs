@@ -13,7 +13,7 @@ use crate::tokens::{Direction, IcePacing, MaxMessageSize, Mid, Protocol, SctpPor
 /// What WebRTC gives a meaning to has a field; all other attributes are kept in order. The lines `i=`, `u=`, `e=`,
 /// `p=`, `t=`, `r=`, `z=` and `k=` are checked and dropped (JSEP §5.8.1); `t=0 0` is written. An attribute at a level
 /// at which it has no meaning is dropped as well, and so is a fingerprint with an unknown hash function beside one
-/// that is known.
+/// that is known, and a candidate with an address that is not recognized (RFC 8839 §5.1).
 ///
 /// Writing and parsing again gives an equal value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,8 @@ pub struct SessionDescription {
     pub end_of_candidates: bool,
     /// All other attributes in order.
     pub attributes: Vec<Attribute>,
-    /// The sections, at most [`MAX_MEDIA_SECTIONS`](crate::limits::MAX_MEDIA_SECTIONS).
+    /// The sections, at most [`MAX_MEDIA_SECTIONS`](crate::limits::MAX_MEDIA_SECTIONS), with at most
+    /// [`MAX_CANDIDATES_IN_DESCRIPTION`](crate::limits::MAX_CANDIDATES_IN_DESCRIPTION) candidates in all.
     pub media: Vec<MediaDescription>,
     pub(crate) group_line: SourceLine,
 }
@@ -74,6 +75,11 @@ impl SessionDescription {
     /// description means is checked when it is applied.
     pub fn parse(text: &str) -> Result<Self, SdpError> {
         crate::parse::parse(text)
+    }
+
+    /// The candidates of all sections.
+    pub(crate) fn candidate_count(&self) -> usize {
+        self.media.iter().map(|section| section.candidates.len()).sum()
     }
 }
 

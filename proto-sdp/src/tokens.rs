@@ -151,11 +151,12 @@ impl Text {
 }
 
 impl HostName {
-    /// Whether this is a name of mDNS, to be resolved on the local link (draft-ietf-mmusic-mdns-ice-candidates §3.1).
+    /// Whether this is a name of mDNS, to be resolved on the local link: a single label under `.local`
+    /// (draft-ietf-mmusic-mdns-ice-candidates §3.2.1).
     #[must_use]
     pub fn is_local(&self) -> bool {
         let name = self.0.strip_suffix('.').unwrap_or(&self.0);
-        name.rsplit_once('.').is_some_and(|(_, label)| label.eq_ignore_ascii_case("local"))
+        name.split_once('.').is_some_and(|(label, domain)| !label.is_empty() && domain.eq_ignore_ascii_case("local"))
     }
 }
 
@@ -546,7 +547,7 @@ fn check_host_name(text: &str) -> Result<(), ValueError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     // What reads as an address is not a name, so that a name never turns into an address on the wire.
     if !text.bytes().all(allowed) || text.parse::<IpAddr>().is_ok() {
-        return Err(ValueError::unexpected("candidate address", text, "an IP address or a host name"));
+        return Err(ValueError::unrecognized_address("candidate address", text, "an IP address or a host name"));
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What an offer and its answer agree on for the data section: all that ICE, DTLS and SCTP have to know.
 
+use std::collections::BTreeSet;
+
 use crate::attribute::Group;
 use crate::candidate::Candidate;
 use crate::error::{ContentError, ContentErrorKind};
@@ -107,7 +109,7 @@ pub(crate) fn same_fingerprints(ours: &[Fingerprint], theirs: &[Fingerprint]) ->
 /// # Errors
 ///
 /// The accepted data section lacks an attribute that it needs, or `a=setup` does not fit.
-pub fn negotiate(
+pub(crate) fn negotiate(
     offer: &SessionDescription,
     answer: &SessionDescription,
     answerer: Side,
@@ -121,8 +123,8 @@ pub fn negotiate(
         Side::Remote => (answer, agreement.answered, None),
     };
     let transport = agreement.side(Side::Remote);
-    let (candidates, end_of_candidates) = candidates_of(section, tag, transport.username_fragment);
     let sharing = section.sharing_sections(tag);
+    let (candidates, end_of_candidates) = candidates_of(section, &sharing, transport.username_fragment);
     let media = section.media();
     Ok(DataSection::Accepted(Box::new(TransportParameters {
         section: agreement.answered.id(),
@@ -254,20 +256,21 @@ fn answered_role(answered: Section<'_>, offer: Setup, answer: Setup, answerer: S
     })
 }
 
-/// The candidates of a section's transport, and whether they are all.
+/// The candidates of a section's transport, each one once, and whether they are all.
 fn candidates_of(
     section: Section<'_>,
-    tag: Option<&Mid>,
+    sharing: &[Section<'_>],
     fragment: &UsernameFragment,
 ) -> (Vec<(SectionId, Candidate)>, bool) {
     let mut found: Vec<(SectionId, Candidate)> = Vec::new();
+    let mut known = BTreeSet::new();
     let mut complete = false;
-    for member in section.sharing_sections(tag) {
+    for member in sharing {
         complete |= member.end_of_candidates();
         for candidate in &member.media().candidates {
             // A candidate that names another fragment is of another generation (RFC 8838 §10).
             let current = candidate.extension("ufrag").is_none_or(|own| own == fragment.as_str());
-            if current && found.iter().all(|(_, known)| known != candidate) {
+            if current && known.insert(candidate) {
                 found.push((member.id(), candidate.clone()));
             }
         }

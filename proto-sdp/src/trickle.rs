@@ -2,7 +2,7 @@
 
 use crate::candidate::Candidate;
 use crate::error::TrickleError;
-use crate::limits::MAX_CANDIDATES;
+use crate::limits::{MAX_CANDIDATES, MAX_CANDIDATES_IN_DESCRIPTION};
 use crate::negotiation::Negotiation;
 use crate::section::{Section, SectionId};
 use crate::session::SessionDescription;
@@ -92,7 +92,9 @@ impl Negotiation {
         let full = |description: &SessionDescription| {
             let section = description.media.get(index);
             section.is_some_and(|section| {
-                section.candidates.len() >= MAX_CANDIDATES && !section.candidates.contains(candidate)
+                let full = section.candidates.len() >= MAX_CANDIDATES
+                    || description.candidate_count() >= MAX_CANDIDATES_IN_DESCRIPTION;
+                full && !section.candidates.contains(candidate)
             })
         };
         let descriptions = || self.signaling.descriptions(side);

@@ -350,18 +350,22 @@ impl Peer {
         let located = self.negotiation.locate(Side::Remote, target).map_err(AddIceCandidateError::Target)?;
         let candidate: proto_sdp::Candidate = line.parse().map_err(AddIceCandidateError::Syntax)?;
         // Before there is an answer it waits in the description, from where it is taken with the others.
+        let mut in_use = false;
         if self.transport.is_some() {
             let usable = to_ice(&candidate).ok().filter(|_| located.for_data);
             match usable.map(|candidate| self.ice.add_remote_candidate(now, candidate)) {
-                Some(Ok(())) => {}
+                Some(Ok(())) => in_use = true,
                 Some(Err(AddRemoteCandidateError::TooManyCandidates)) => {
                     return Err(AddIceCandidateError::Target(TrickleError::TooManyCandidates));
                 }
                 Some(Err(_)) | None => self.candidates_passed_over += 1,
             }
         }
-        self.negotiation.add_candidate(Side::Remote, target, &candidate).map_err(AddIceCandidateError::Target)?;
-        Ok(())
+        match self.negotiation.add_candidate(Side::Remote, target, &candidate) {
+            // A description that is full need not name a candidate for it to be of use.
+            Err(error) if !in_use => Err(AddIceCandidateError::Target(error)),
+            _ => Ok(()),
+        }
     }
 
     fn end_remote_candidates(

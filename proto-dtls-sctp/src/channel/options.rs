@@ -82,4 +82,9 @@ impl DataChannelOptions {
             priority: Priority::default(),
         }
     }
+
+    /// Bytes in the label and the protocol.
+    pub(crate) fn name_length(&self) -> usize {
+        self.label.len() + self.protocol.len()
+    }
 }

@@ -17,6 +17,8 @@ const MAX_UNDECLARED_STREAMS: usize = 16;
 const MAX_UNDECLARED_BYTES: usize = 64 * 1024;
 /// What a message there counts on top of its payload, in bytes.
 const MESSAGE_COST: usize = 64;
+/// Bytes that labels and protocols of the channels that the peer has opened may take.
+const MAX_NAME_BYTES: usize = 1024 * 1024;
 
 /// What all channels together have to receive.
 #[derive(Debug, Default)]
@@ -30,9 +32,17 @@ pub(super) struct Receiving {
 /// Data on a stream that nobody opened: a negotiated channel may not exist here yet.
 #[derive(Debug)]
 struct Undeclared {
-    messages: Vec<Message>,
+    messages: Vec<Held>,
     bytes: usize,
     expires: Timestamp,
+}
+
+/// A message, or a piece of one.
+#[derive(Debug)]
+struct Held {
+    kind: MessageKind,
+    payload: Bytes,
+    last: bool,
 }
 
 impl DataChannels {
@@ -45,7 +55,7 @@ impl DataChannels {
 
     /// Reads while there is room; what is left closes the receive window of SCTP.
     pub(crate) fn read(&mut self, now: Timestamp, sctp: &mut Sctp, sctp_events: &mut Vec<SctpEvent>) {
-        while self.events.has_room_for_messages() {
+        while self.events.has_room() {
             let Some(stream) = self.receiving.readable.pop_front() else {
                 return;
             };
@@ -89,7 +99,7 @@ impl DataChannels {
         };
         match self.by_stream.get(&stream) {
             Some(&key) => self.deliver(key, kind, payload, last),
-            None => self.hold(now, stream, Message { kind, payload }),
+            None => self.hold(now, stream, Held { kind, payload, last }),
         }
     }
 
@@ -135,6 +145,8 @@ impl DataChannels {
     fn accept(&mut self, stream: u16, options: DataChannelOptions, sctp: &mut Sctp) {
         let within = matches!(self.link, Link::Up { streams } if stream < streams);
         let room = self.live_channels() < usize::from(self.limits.max_channels);
+        let name = options.name_length();
+        let room = room && self.name_bytes_of_peer() + name <= MAX_NAME_BYTES;
         if !within || !room || !self.is_id_of_peer(stream) || !self.is_free(stream) {
             return self.refuse(stream);
         }
@@ -151,8 +163,15 @@ impl DataChannels {
         channel.was_open = true;
         let key = self.insert(channel);
         self.counters.channels_opened += 1;
-        self.events.push(SecureEvent::DataChannel { channel: key });
+        self.events.push_with(SecureEvent::DataChannel { channel: key }, name);
         self.adopt_undeclared(key);
+    }
+
+    fn name_bytes_of_peer(&self) -> usize {
+        let announced = self.channels.values().filter(|channel| {
+            channel.options.negotiated.is_none() && channel.id.is_some_and(|id| self.is_id_of_peer(id))
+        });
+        announced.map(|channel| channel.options.name_length()).sum()
     }
 
     /// RFC 8832 §6 and §5: the answer to a violation is to close the channel, by resetting the stream.
@@ -174,7 +193,7 @@ impl DataChannels {
     }
 
     /// Keeps a message for a channel that may come.
-    fn hold(&mut self, now: Timestamp, stream: u16, message: Message) {
+    fn hold(&mut self, now: Timestamp, stream: u16, message: Held) {
         let bytes = message.payload.len() + MESSAGE_COST;
         let known = self.receiving.undeclared.contains_key(&stream);
         let stream_fits = known || self.receiving.undeclared.len() < MAX_UNDECLARED_STREAMS;
@@ -202,7 +221,7 @@ impl DataChannels {
             return;
         };
         for message in held.messages {
-            self.deliver(key, message.kind, message.payload, true);
+            self.deliver(key, message.kind, message.payload, message.last);
         }
     }
 

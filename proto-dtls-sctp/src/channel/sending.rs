@@ -11,7 +11,7 @@ use super::{Channel, ChannelKey, ChannelState, Message, MessageKind, Reliability
 use crate::sctp::{OutgoingMessage, PayloadProtocol, Sctp, SctpEvent};
 use crate::{SecureEvent, SendError, UnknownChannel};
 
-/// What a waiting message counts on top of its payload, in bytes.
+/// What a message, waiting or with SCTP, counts on top of its payload, in bytes.
 const MESSAGE_COST: usize = 64;
 /// What a channel of priority 1 may hand over in a turn, in bytes: 2 KiB for the least priority that channels have, 16 KiB for the highest.
 const CREDIT_UNIT: usize = 16;
@@ -23,12 +23,46 @@ pub(super) struct Sending {
     turns: VecDeque<ChannelKey>,
     /// Cost of all waiting messages.
     cost: usize,
-    /// Bytes with SCTP, by stream.
-    handed_over: BTreeMap<u16, usize>,
-    /// Their sum.
+    /// Messages with SCTP, by stream.
+    handed_over: BTreeMap<u16, HandedOver>,
+    /// Their cost.
     window_used: usize,
     /// Channels on which a message was refused for lack of room.
     blocked: BTreeSet<ChannelKey>,
+}
+
+/// What one stream has handed to SCTP.
+#[derive(Debug, Default)]
+struct HandedOver {
+    /// The lengths of its messages, oldest first.
+    lengths: VecDeque<usize>,
+    /// Their sum.
+    bytes: usize,
+    /// Bytes that are not yet acknowledged.
+    unacknowledged: usize,
+}
+
+impl HandedOver {
+    fn push(&mut self, length: usize) {
+        self.lengths.push_back(length);
+        self.bytes += length;
+        self.unacknowledged += length;
+    }
+
+    /// Forgets as many messages as have been acknowledged, the oldest first.
+    fn settle(&mut self, unacknowledged: usize) {
+        self.unacknowledged = unacknowledged;
+        while let Some(&length) = self.lengths.front()
+            && self.bytes - length >= unacknowledged
+        {
+            self.bytes -= length;
+            self.lengths.pop_front();
+        }
+    }
+
+    fn cost(&self) -> usize {
+        self.unacknowledged + self.lengths.len() * MESSAGE_COST
+    }
 }
 
 fn cost(waiting: &Waiting) -> usize {
@@ -95,16 +129,22 @@ impl DataChannels {
 
     /// Bytes with SCTP.
     pub(crate) fn window_used(&self) -> usize {
-        self.sending.window_used
+        self.sending.handed_over.values().map(|stream| stream.unacknowledged).sum()
+    }
+
+    /// Sees what SCTP has delivered and what has waited too long: once before packets are made.
+    pub(crate) fn review(&mut self, now: Timestamp, sctp: &mut Sctp) {
+        if matches!(self.link, Link::Up { .. }) {
+            self.refresh_window(sctp);
+            self.drop_expired(now);
+        }
     }
 
     /// Hands to SCTP what the window permits: messages in turns by priority, then resets.
     pub(crate) fn flush(&mut self, now: Timestamp, sctp: &mut Sctp, sctp_events: &mut Vec<SctpEvent>) {
-        if !matches!(self.link, Link::Up { .. }) {
+        if !matches!(self.link, Link::Up { .. }) || sctp.is_shutting_down() {
             return;
         }
-        self.refresh_window(sctp);
-        self.drop_expired(now);
         while self.sending.window_used < self.limits.send_window {
             let Some(key) = self.sending.turns.pop_front() else { break };
             self.take_turn(now, key, sctp);
@@ -113,11 +153,11 @@ impl DataChannels {
     }
 
     fn refresh_window(&mut self, sctp: &mut Sctp) {
-        self.sending.handed_over.retain(|&stream, bytes| {
-            *bytes = sctp.buffered(stream);
-            *bytes > 0
+        self.sending.handed_over.retain(|&stream, handed_over| {
+            handed_over.settle(sctp.buffered(stream));
+            handed_over.unacknowledged > 0
         });
-        self.sending.window_used = self.sending.handed_over.values().sum();
+        self.sending.window_used = self.sending.handed_over.values().map(HandedOver::cost).sum();
     }
 
     /// Lets a channel hand over messages for its credit, or without regard to it if it is alone.
@@ -177,8 +217,8 @@ impl DataChannels {
             reliability,
         });
         if taken {
-            *self.sending.handed_over.entry(stream).or_default() += length;
-            self.sending.window_used += length;
+            self.sending.handed_over.entry(stream).or_default().push(length);
+            self.sending.window_used += length + MESSAGE_COST;
         }
     }
 
@@ -234,6 +274,24 @@ impl DataChannels {
         for channel in writable {
             self.sending.blocked.remove(&channel);
             self.events.push(SecureEvent::Writable { channel });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_with_sctp_cost_until_their_bytes_are_acknowledged() {
+        let mut stream = HandedOver::default();
+        for length in [100, 1, 1, 50] {
+            stream.push(length);
+        }
+        assert_eq!(stream.cost(), 152 + 4 * MESSAGE_COST);
+        for (unacknowledged, messages) in [(152, 4), (53, 4), (52, 3), (51, 2), (50, 1), (1, 1), (0, 0)] {
+            stream.settle(unacknowledged);
+            assert_eq!(stream.cost(), unacknowledged + messages * MESSAGE_COST, "{unacknowledged}");
         }
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct Dtls {
     output: Vec<u8>,
     deadline: Option<Timestamp>,
     cipher_suite: Option<CipherSuite>,
+    /// Whether it is sure that the suite is that of the session, and not of a datagram that the library has ignored.
+    suite_is_certain: bool,
     counters: DtlsCounters,
     #[cfg(feature = "simulation")]
     generator: Option<Rng>,
@@ -101,6 +103,7 @@ impl Dtls {
             output: Vec::new(),
             deadline: None,
             cipher_suite: None,
+            suite_is_certain: false,
             counters: DtlsCounters::default(),
             #[cfg(feature = "simulation")]
             generator: None,
@@ -160,6 +163,17 @@ impl Dtls {
         self.cipher_suite
     }
 
+    /// Whether the library draws the nonces of this session at random, as far as it is certain.
+    pub(crate) fn may_have_random_nonces(&self) -> bool {
+        match self.version() {
+            Some(DtlsVersion::Dtls12) if self.suite_is_certain => {
+                self.cipher_suite.is_none_or(CipherSuite::has_random_nonces)
+            }
+            Some(DtlsVersion::Dtls12) => true,
+            Some(DtlsVersion::Dtls13) | None => false,
+        }
+    }
+
     /// The negotiated version, once known.
     pub(crate) fn version(&self) -> Option<DtlsVersion> {
         let (State::Handshake(engine) | State::Connected(engine)) = &self.state else {
@@ -188,14 +202,27 @@ impl Dtls {
         if matches!(self.state, State::AwaitClientHello(_)) {
             self.answer_client_hello(now, datagram, events);
         }
-        if self.cipher_suite.is_none() || !matches!(self.state, State::Connected(_)) {
-            self.cipher_suite = records::server_hello_suite(datagram).or(self.cipher_suite);
-        }
+        let version_known = self.version().is_some();
+        let handshake = matches!(self.state, State::Handshake(_));
         self.give_engine(now, datagram, events);
+        if handshake && !self.guard.is_server() && self.version().is_some() {
+            self.note_suite(datagram, version_known);
+        }
         if self.guard.is_server() || self.version().is_some() {
             for held in self.guard.release() {
                 self.give_engine(now, &held, events);
             }
+        }
+    }
+
+    /// A client learns the suite from the ServerHello with which it learns the version: anyone can send others before the session is established, which the library
+    /// ignores. Behind a HelloVerifyRequest (RFC 6347 §4.2.1) it cannot tell them apart.
+    fn note_suite(&mut self, datagram: &[u8], version_known: bool) {
+        if !self.suite_is_certain
+            && let Some(suite) = records::server_hello_suite(datagram)
+        {
+            self.cipher_suite = Some(suite);
+            self.suite_is_certain = !version_known;
         }
     }
 
@@ -320,7 +347,12 @@ impl Dtls {
             };
             match engine.poll_output(&mut self.output) {
                 Output::Packet(packet) => {
-                    self.cipher_suite = self.cipher_suite.or_else(|| records::server_hello_suite(packet));
+                    if self.guard.is_server()
+                        && let Some(suite) = records::server_hello_suite(packet)
+                    {
+                        self.cipher_suite = Some(suite);
+                        self.suite_is_certain = true;
+                    }
                     let mut datagram = self.spare.pop().unwrap_or_default();
                     datagram.extend_from_slice(packet);
                     self.outgoing.push_back(datagram);

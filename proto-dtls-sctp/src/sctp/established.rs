@@ -15,7 +15,8 @@ use sctp_proto::{
 use super::guard::{self, Admitted, Context, PayloadProtocol};
 use super::handshake::Parameters;
 use super::outgoing::{self, Acknowledgement};
-use super::packet::{self, Chunk, Header, chunk_type};
+use super::packet::{self, Chunk, Header, cause, chunk_type};
+use super::received::Received;
 use super::resets::{Outgoing, Resets};
 use super::{OutgoingMessage, SctpEvent, SctpSettings};
 use crate::Reliability;
@@ -29,8 +30,20 @@ const DATA_OVERHEAD: usize = packet::HEADER_SIZE + packet::CHUNK_HEADER_SIZE + 1
 const MIN_RETRANSMISSION_TIMEOUT: Duration = Duration::from_millis(400);
 /// The longest pause between retransmissions. RFC 9260 §16 has 60 s, which no user waits for; ICE ends a path that is dead.
 const MAX_RETRANSMISSION_TIMEOUT: Duration = Duration::from_secs(3);
-/// The peer's window as taken from its INIT: the wrapped crate begins with it as slow start threshold, and adds to its congestion window in 32 bits.
-const MAX_PEER_WINDOW: u32 = 64 * 1024 * 1024;
+/// The range of the first slow start threshold, in bytes. The wrapped crate adds to its congestion window in 32 bits.
+const MIN_THRESHOLD: u32 = 64 * 1024;
+const MAX_THRESHOLD: u32 = 64 * 1024 * 1024;
+/// The rate at which slow start ends, in bytes per second: what a path that nothing is known about may carry without loss.
+const THRESHOLD_RATE: f64 = 12_500_000.0;
+/// The round-trip time while none has been measured.
+const DEFAULT_ROUND_TRIP_TIME: Duration = Duration::from_millis(100);
+/// Packets that go out at once even if the congestion window is smaller, as many as RFC 6928 §2 lets out of an untried one. The wrapped crate lets its window grow only
+/// while there is new data: with retransmissions alone, one packet at a time would take a round trip and a delayed SACK each.
+const MIN_BURST: usize = 10;
+/// Answers to the peer that wait to be sent, those given here and those of the association each.
+const MAX_ANSWERS: usize = 8;
+/// How long the peer may take to end the association in order: the T5-shutdown-guard timer (RFC 9260 §9.2), five times the longest retransmission timeout.
+const SHUTDOWN_GUARD: Duration = Duration::from_secs(15);
 /// A window below this takes no full packet, in bytes.
 const MIN_USEFUL_WINDOW: u32 = 1500;
 
@@ -49,11 +62,37 @@ pub(super) struct Established {
     /// Streams whose resets are done but for a second one that the association has queued.
     nearly_free: BTreeSet<u16>,
     resets: Resets,
+    received: Received,
     packets: VecDeque<Bytes>,
+    /// What the peer is answered without the association.
+    replies: VecDeque<Bytes>,
+    /// Chunks that the association answers, since there was nothing left to send.
+    answered: usize,
+    /// Something has happened since the association was asked for packets.
+    woken: bool,
+    /// Packets that the association has put out since then.
+    burst: usize,
     violation: Option<u16>,
-    /// The peer has sent SHUTDOWN.
-    shutdown_received: bool,
+    shutdown: Shutdown,
     window: WindowUpdate,
+}
+
+/// Whether the peer ends the association in order (RFC 9260 §9.2).
+enum Shutdown {
+    /// It does not.
+    NotBegun,
+    /// It has sent SHUTDOWN.
+    Begun { deadline: Timestamp },
+    /// It has not come to the end in time.
+    Overdue,
+}
+
+/// The window of the peer until it has told it in a SACK, which the wrapped crate also takes for its slow start threshold: what the path carries in a round trip.
+fn first_window(peer: u32, round_trip_time: Option<Duration>) -> u32 {
+    let bytes = round_trip_time.unwrap_or(DEFAULT_ROUND_TRIP_TIME).as_secs_f64() * THRESHOLD_RATE;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast to an integer saturates")]
+    let threshold = bytes as u32;
+    peer.min(threshold.clamp(MIN_THRESHOLD, MAX_THRESHOLD))
 }
 
 /// When to tell the peer that there is room again: the wrapped crate would leave it to the peer's probes.
@@ -81,20 +120,6 @@ impl WindowUpdate {
 impl Established {
     /// `None` if the wrapped crate refuses what the peer says about itself.
     pub(super) fn new(now: Timestamp, settings: SctpSettings, local: Parameters, peer: Parameters) -> Option<Self> {
-        let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let transport = TransportConfig::default()
-            .with_local_port(settings.local_port)
-            .with_remote_port(settings.remote_port)
-            .with_max_receive_buffer_size(settings.receive_window)
-            .with_max_send_message_size(settings.max_send_message_size)
-            .with_max_receive_message_size(settings.max_receive_message_size)
-            .with_max_num_inbound_streams(local.inbound_streams)
-            .with_max_num_outbound_streams(local.outbound_streams)
-            .with_max_init_retransmits(None)
-            .with_max_data_retransmits(None)
-            .with_rto_initial_ms(milliseconds(settings.retransmission_timeout.max(MIN_RETRANSMISSION_TIMEOUT)))
-            .with_rto_min_ms(milliseconds(MIN_RETRANSMISSION_TIMEOUT))
-            .with_rto_max_ms(milliseconds(MAX_RETRANSMISSION_TIMEOUT));
         let payload = u32::try_from(settings.packet_size.saturating_sub(DATA_OVERHEAD) / 4 * 4).ok()?;
         let mut config = EndpointConfig::new();
         config.max_payload_size(payload);
@@ -109,9 +134,9 @@ impl Established {
             chunk.extend_from_slice(&value);
             Bytes::from(chunk)
         };
-        let peer = Parameters { window: peer.window.min(MAX_PEER_WINDOW), ..peer };
+        let peer = Parameters { window: first_window(peer.window, settings.round_trip_time), ..peer };
         let mut client = ClientConfig::new().with_snap(init(local), init(peer));
-        client.transport = Arc::new(transport);
+        client.transport = Arc::new(transport_config(settings, local));
         let (handle, association) = endpoint.connect(client, NOWHERE).ok()?;
         let header = Header {
             source_port: settings.local_port,
@@ -137,9 +162,14 @@ impl Established {
             discarded: BTreeSet::new(),
             nearly_free: BTreeSet::new(),
             resets: Resets::default(),
+            received: Received::new(peer.initial_tsn.wrapping_sub(1), settings.max_receive_message_size),
             packets: VecDeque::new(),
+            replies: VecDeque::new(),
+            answered: 0,
+            woken: true,
+            burst: 0,
             violation: None,
-            shutdown_received: false,
+            shutdown: Shutdown::NotBegun,
             window: WindowUpdate {
                 size: settings.receive_window,
                 peer_understands: peer.forward_tsn,
@@ -162,11 +192,11 @@ impl Established {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.association.is_closed()
+        self.association.is_closed() || matches!(self.shutdown, Shutdown::Overdue)
     }
 
     pub(super) fn is_shut_down(&self) -> bool {
-        self.shutdown_received
+        !matches!(self.shutdown, Shutdown::NotBegun)
     }
 
     pub(super) fn handle_packet(
@@ -181,12 +211,22 @@ impl Established {
             inbound_streams: self.inbound_streams,
             discarded: &self.discarded,
             resets: &self.resets,
+            received: &self.received,
+            answers: MAX_ANSWERS.saturating_sub(self.answered),
         };
         let mut admitted = guard::admit(packet, header, chunks, context);
-        self.shutdown_received |= chunks.iter().any(|chunk| chunk.kind == chunk_type::SHUTDOWN);
         self.violation = self.violation.or(admitted.violation);
-        self.packets.extend(admitted.reply.take());
+        if let Some(reply) = admitted.reply.take()
+            && self.replies.len() < MAX_ANSWERS
+        {
+            self.replies.push_back(reply);
+        }
+        self.answered += admitted.answered;
+        if admitted.shutdown && matches!(self.shutdown, Shutdown::NotBegun) {
+            self.shutdown = Shutdown::Begun { deadline: now + SHUTDOWN_GUARD };
+        }
         if let Some(packet) = admitted.packet.take() {
+            self.note_data(chunks);
             if self.window.is_closed() && chunks.iter().any(|chunk| chunk.kind == chunk_type::DATA) {
                 self.window.probe = Some(packet.clone());
             }
@@ -195,13 +235,29 @@ impl Established {
         admitted
     }
 
+    fn note_data(&mut self, chunks: &[Chunk<'_>]) {
+        for chunk in chunks {
+            match (chunk.kind, packet::u32_at(chunk.value, 0)) {
+                (chunk_type::DATA, Some(tsn)) => self.received.insert(tsn, chunk.flags),
+                (chunk_type::FORWARD_TSN, Some(_)) => self.received.forward(),
+                _ => {}
+            }
+        }
+    }
+
     fn give(&mut self, now: Timestamp, packet: Bytes) {
+        self.wake();
         let event = self.endpoint.handle(self.clock.instant(now), NOWHERE, None, None, packet);
         if let Some((handle, DatagramEvent::AssociationEvent(event))) = event
             && handle == self.handle
         {
             self.association.handle_event(event);
         }
+    }
+
+    fn wake(&mut self) {
+        self.woken = true;
+        self.burst = 0;
     }
 
     pub(super) fn collect(&mut self, events: &mut Vec<SctpEvent>) {
@@ -254,11 +310,21 @@ impl Established {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Timestamp) {
-        self.association.handle_timeout(self.clock.instant(now));
+        if let Shutdown::Begun { deadline } = self.shutdown
+            && deadline <= now
+        {
+            self.shutdown = Shutdown::Overdue;
+        }
+        let instant = self.clock.instant(now);
+        if self.association.poll_timeout().is_some_and(|due| due <= instant) {
+            self.wake();
+            self.association.handle_timeout(instant);
+        }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        self.association.poll_timeout().map(|due| self.clock.timestamp(due))
+        let guard = if let Shutdown::Begun { deadline } = self.shutdown { Some(deadline) } else { None };
+        self.association.poll_timeout().map(|due| self.clock.timestamp(due)).into_iter().chain(guard).min()
     }
 
     pub(super) fn poll_packet(&mut self, now: Timestamp) -> Option<Bytes> {
@@ -270,15 +336,27 @@ impl Established {
                 self.give(now, probe);
             }
         }
-        // What is not sent may set free what waits behind it.
-        while self.packets.is_empty() {
-            let transmit = self.association.poll_transmit(self.clock.instant(now))?;
+        if let Some(reply) = self.replies.pop_front() {
+            return Some(reply);
+        }
+        // Every call may put out a whole congestion window of retransmissions, so that there is one for each thing that happens.
+        while self.packets.is_empty() && (std::mem::take(&mut self.woken) || self.burst < MIN_BURST) {
+            let Some(transmit) = self.association.poll_transmit(self.clock.instant(now)) else {
+                self.burst = MIN_BURST;
+                // What is not sent may set free what waits behind it.
+                continue;
+            };
             let Payload::RawEncode(packets) = transmit.payload else { return None };
+            self.burst += packets.len();
             for packet in packets {
                 self.queue(now, packet);
             }
         }
-        self.packets.pop_front()
+        let packet = self.packets.pop_front();
+        if packet.is_none() {
+            self.answered = 0;
+        }
+        packet
     }
 
     /// Queues a packet of the association, if it is to be sent.
@@ -288,6 +366,10 @@ impl Established {
                 if let Some(acknowledgement) = outgoing::acknowledgement(&packet) {
                     self.window.last = acknowledgement;
                     self.window.read_since = 0;
+                    self.received.acknowledge(acknowledgement.cumulative_tsn);
+                    if self.received.is_excessive() {
+                        self.violation = self.violation.or(Some(cause::PROTOCOL_VIOLATION));
+                    }
                 }
                 outgoing::queue(packet, self.packet_size, &mut self.packets);
             }
@@ -335,6 +417,7 @@ impl Established {
                 (ReliabilityType::Timed, u32::try_from(lifetime.as_millis()).unwrap_or(u32::MAX).max(1))
             }
         };
+        self.wake();
         let Ok(mut stream) = self.association.stream(message.stream) else {
             return false;
         };
@@ -351,15 +434,35 @@ impl Established {
         let mut chunks = self.association.stream(stream).ok()?.read_sctp().ok()??;
         let length = chunks.len();
         let payload = chunks.next(length)?.bytes;
+        // What was read may have stood before a reset.
+        self.wake();
         self.window.read_since = self.window.read_since.saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
         Some((guard::protocol_of(chunks.ppi, &payload), payload))
     }
 
     pub(super) fn reset_stream(&mut self, stream: u16) {
+        self.wake();
         if let Ok(mut open) = self.association.stream(stream) {
             // It fails only when the association is not established, and then all streams are gone.
             let _ = open.close();
             self.discarded.insert(stream);
         }
     }
+}
+
+fn transport_config(settings: SctpSettings, local: Parameters) -> TransportConfig {
+    let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    TransportConfig::default()
+        .with_local_port(settings.local_port)
+        .with_remote_port(settings.remote_port)
+        .with_max_receive_buffer_size(settings.receive_window)
+        .with_max_send_message_size(settings.max_send_message_size)
+        .with_max_receive_message_size(settings.max_receive_message_size)
+        .with_max_num_inbound_streams(local.inbound_streams)
+        .with_max_num_outbound_streams(local.outbound_streams)
+        .with_max_init_retransmits(None)
+        .with_max_data_retransmits(None)
+        .with_rto_initial_ms(milliseconds(settings.retransmission_timeout.max(MIN_RETRANSMISSION_TIMEOUT)))
+        .with_rto_min_ms(milliseconds(MIN_RETRANSMISSION_TIMEOUT))
+        .with_rto_max_ms(milliseconds(MAX_RETRANSMISSION_TIMEOUT))
 }

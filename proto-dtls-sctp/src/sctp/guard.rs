@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::packet::{self, Chunk, Header, Writer, cause, chunk_type};
+use super::received::Received;
 use super::resets::{OUTGOING_RESET, RESPONSE, Resets};
 
 /// Bytes of a DATA chunk in front of the payload (RFC 9260 §3.3.1), without the chunk header.
@@ -95,6 +96,10 @@ pub(crate) struct Admitted {
     pub(crate) reply: Option<Bytes>,
     /// Chunks that were left out.
     pub(crate) skipped: u64,
+    /// Chunks that the association answers at once.
+    pub(crate) answered: usize,
+    /// The association is given SHUTDOWN.
+    pub(crate) shutdown: bool,
     /// The peer broke a rule for which the association must end, with this cause.
     pub(crate) violation: Option<u16>,
 }
@@ -110,6 +115,10 @@ pub(super) struct Context<'a> {
     pub(crate) discarded: &'a BTreeSet<u16>,
     /// Own requests to reset streams.
     pub(crate) resets: &'a Resets,
+    /// What has come.
+    pub(crate) received: &'a Received,
+    /// How many chunks may be answered at once.
+    pub(crate) answers: usize,
 }
 
 /// Goes through a packet whose ports, verification tag and framing are right. Chunks of the set-up and ABORT are not for here: they are skipped.
@@ -119,6 +128,12 @@ pub(super) fn admit(packet: &Bytes, header: Header, chunks: &[Chunk<'_>], contex
     let mut kept = Vec::with_capacity(chunks.len());
     let mut changed = !ends_in_order(packet, chunks);
     for chunk in chunks {
+        let answered = matches!(chunk.kind, chunk_type::HEARTBEAT | chunk_type::RE_CONFIG);
+        if answered && admitted.answered >= context.answers {
+            admitted.skipped += 1;
+            continue;
+        }
+        admitted.answered += usize::from(answered);
         match inspect(chunk, context) {
             Verdict::Pass => kept.push((*chunk, None)),
             Verdict::Change(value) => {
@@ -157,6 +172,8 @@ pub(super) fn admit(packet: &Bytes, header: Header, chunks: &[Chunk<'_>], contex
         }
         admitted.packet = Some(writer.finish());
     }
+    admitted.shutdown = kept.iter().any(|(chunk, _)| chunk.kind == chunk_type::SHUTDOWN)
+        && admitted.packet.as_deref().is_some_and(packet::checksum_is_valid);
     admitted
 }
 
@@ -208,6 +225,10 @@ fn inspect_data(chunk: &Chunk<'_>, context: Context<'_>) -> Verdict {
     // RFC 9260 §6.5
     if stream >= context.inbound_streams {
         return Verdict::Violation(cause::INVALID_STREAM_IDENTIFIER);
+    }
+    // RFC 9260 §6.2 lets a receiver drop what it has no room for: the peer sends it again.
+    if !packet::u32_at(chunk.value, 0).is_some_and(|tsn| context.received.is_near(tsn)) {
+        return Verdict::Skip;
     }
     let first_byte = if chunk.flags & BEGINNING == 0 { None } else { Some(first_byte) };
     let (label, marker) = relabel(identifier, first_byte.unwrap_or_default());

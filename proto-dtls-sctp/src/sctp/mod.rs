@@ -6,6 +6,7 @@ mod guard;
 mod handshake;
 mod outgoing;
 pub(crate) mod packet;
+mod received;
 mod resets;
 
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub(crate) struct SctpSettings {
     pub(crate) streams: u16,
     /// Of the set-up and, at first, of data.
     pub(crate) retransmission_timeout: Duration,
+    /// Of the path, as far as it is known before the set-up.
+    pub(crate) round_trip_time: Option<Duration>,
 }
 
 /// What has happened to the association.
@@ -186,6 +189,11 @@ impl Sctp {
             chunk_type::INIT_ACK => self.handshake.handle_init_ack(now, chunk.value),
             chunk_type::COOKIE_ECHO => self.handshake.handle_cookie_echo(now, chunk.value),
             chunk_type::COOKIE_ACK => self.handshake.handle_cookie_ack(),
+            // RFC 9260 §9.2: it only means something after SHUTDOWN ACK.
+            chunk_type::SHUTDOWN_COMPLETE if self.is_shutting_down() => {
+                let failure = SctpFailure { cause_code: None, reason: SctpFailureReason::ShutDownByPeer };
+                return self.lose(failure, None, events);
+            }
             chunk_type::ABORT => {
                 let failure = SctpFailure {
                     cause_code: packet::first_cause(chunk.value),
@@ -199,7 +207,7 @@ impl Sctp {
             Outcome::Unchanged => {}
             Outcome::UnexpectedInit => self.counters.unexpected_inits += 1,
             Outcome::Dropped => self.counters.chunks_skipped += 1,
-            Outcome::Established(peer) => match Established::new(now, self.settings, self.handshake.local(), peer) {
+            Outcome::Established(peer) => match Established::new(now, self.settings(), self.handshake.local(), peer) {
                 Some(established) => {
                     let streams = established.streams();
                     self.link = Link::Established(Box::new(established));
@@ -214,6 +222,16 @@ impl Sctp {
                 self.lose(failure, Some(abort), events);
             }
         }
+    }
+
+    /// The settings, with what the set-up has shown.
+    fn settings(&self) -> SctpSettings {
+        SctpSettings { round_trip_time: self.round_trip_time().or(self.settings.round_trip_time), ..self.settings }
+    }
+
+    /// Whether the peer has begun to end the association in order: no message is taken any more.
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        matches!(&self.link, Link::Established(established) if established.is_shut_down())
     }
 
     /// Moves what the association has to say to `events`, and ends it if it has ended itself.
@@ -348,11 +366,18 @@ impl Sctp {
 fn is_control(kind: u8) -> bool {
     matches!(
         kind,
-        chunk_type::INIT | chunk_type::INIT_ACK | chunk_type::COOKIE_ECHO | chunk_type::COOKIE_ACK | chunk_type::ABORT
+        chunk_type::INIT
+            | chunk_type::INIT_ACK
+            | chunk_type::COOKIE_ECHO
+            | chunk_type::COOKIE_ACK
+            | chunk_type::ABORT
+            | chunk_type::SHUTDOWN_COMPLETE
     )
 }
 
 #[cfg(test)]
 mod interop_tests;
+#[cfg(test)]
+mod load_tests;
 #[cfg(test)]
 mod tests;

@@ -13,24 +13,25 @@ pub(super) const SETTINGS: SctpSettings = SctpSettings {
     max_send_message_size: u32::MAX,
     streams: 16,
     retransmission_timeout: Duration::from_millis(200),
+    round_trip_time: None,
 };
 
-struct Ends {
-    now: Timestamp,
-    ends: [Sctp; 2],
-    events: [Vec<SctpEvent>; 2],
+pub(super) struct Ends {
+    pub(super) now: Timestamp,
+    pub(super) ends: [Sctp; 2],
+    pub(super) events: [Vec<SctpEvent>; 2],
     /// Everything that was sent, by end.
     log: [Vec<Bytes>; 2],
 }
 
 impl Ends {
-    fn new(settings: SctpSettings) -> Self {
+    pub(super) fn new(settings: SctpSettings) -> Self {
         let now = Timestamp::from_millis(1);
         let ends = [1, 2].map(|seed| Sctp::start(now, settings, Seed::from_number(seed).into_rng()));
         Self { now, ends, events: Default::default(), log: Default::default() }
     }
 
-    fn established(settings: SctpSettings) -> Self {
+    pub(super) fn established(settings: SctpSettings) -> Self {
         let mut ends = Self::new(settings);
         ends.exchange();
         assert!(
@@ -40,7 +41,7 @@ impl Ends {
     }
 
     /// Carries everything both ways until nothing is left.
-    fn exchange(&mut self) {
+    pub(super) fn exchange(&mut self) {
         loop {
             let mut idle = true;
             for from in 0..2 {
@@ -58,7 +59,7 @@ impl Ends {
     }
 
     /// Carries everything for so long.
-    fn run(&mut self, duration: Duration) {
+    pub(super) fn run(&mut self, duration: Duration) {
         let end = self.now + duration;
         loop {
             self.exchange();
@@ -73,26 +74,26 @@ impl Ends {
         self.now = end;
     }
 
-    fn write(&mut self, end: usize, stream: u16, payload: &'static [u8]) -> bool {
+    pub(super) fn write(&mut self, end: usize, stream: u16, payload: &'static [u8]) -> bool {
         self.ends[end].open_stream(stream);
         let payload = Bytes::from_static(payload);
         let (protocol, reliability) = (PayloadProtocol::Binary, Reliability::Reliable);
         self.ends[end].write(OutgoingMessage { stream, protocol, payload, ordered: true, reliability })
     }
 
-    fn read(&mut self, end: usize, stream: u16) -> Option<Bytes> {
+    pub(super) fn read(&mut self, end: usize, stream: u16) -> Option<Bytes> {
         self.ends[end].read(stream, &mut self.events[end]).map(|(_, payload)| payload)
     }
 
-    fn header_to(&self, end: usize) -> Header {
+    pub(super) fn header_to(&self, end: usize) -> Header {
         self.ends[1 - end].handshake.header().unwrap()
     }
 
-    fn give(&mut self, end: usize, packet: &Bytes) {
+    pub(super) fn give(&mut self, end: usize, packet: &Bytes) {
         self.ends[end].handle_packet(self.now, packet, &mut self.events[end]);
     }
 
-    fn lost(&self, end: usize) -> Option<SctpFailure> {
+    pub(super) fn lost(&self, end: usize) -> Option<SctpFailure> {
         self.events[end]
             .iter()
             .find_map(|event| if let SctpEvent::Lost(failure) = event { Some(*failure) } else { None })

@@ -27,7 +27,8 @@ const HANDSHAKE_TIMEOUT: (Duration, Duration) = (Duration::from_millis(1), Durat
 /// DTLS, SCTP and data channels over one datagram path.
 ///
 /// Bounds: see [`SecureTransportConfig`]. Beside those, 4 datagrams wait for the first flight of a handshake, 4 state cookies are valid at a time, and 64 KiB on at most
-/// 16 streams wait for a negotiated channel.
+/// 16 streams wait for a negotiated channel; labels and protocols of the channels that the peer has opened take at most 1 MiB, and it may have 4096 DATA chunks in flight
+/// behind one that is missing.
 pub struct SecureTransport {
     config: SecureTransportConfig,
     seed: Seed,
@@ -347,6 +348,7 @@ impl Machine for SecureTransport {
     fn poll_transmit(&mut self, now: Timestamp, max_segments: usize, buffer: &mut TransmitBuffer) -> Option<Segments> {
         let now = self.advance(now);
         let mut count = 0;
+        self.prepare(now);
         while count < max_segments.max(1) {
             let Phase::Started(session) = &mut self.phase else { break };
             let Some(datagram) = session.dtls.peek_datagram() else { if self.produce(now) { continue } else { break } };
@@ -372,10 +374,8 @@ impl Machine for SecureTransport {
 
     fn poll_event(&mut self) -> Option<SecureEvent> {
         let event = self.channels.poll_event()?;
-        if matches!(event, SecureEvent::Message { .. }) {
-            // There is room for the next one now.
-            self.settle(self.latest, Vec::new());
-        }
+        // There is room for the next one now.
+        self.settle(self.latest, Vec::new());
         Some(event)
     }
 

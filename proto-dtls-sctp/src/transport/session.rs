@@ -180,5 +180,6 @@ fn sctp_settings(
         streams: config.max_channels.max(1),
         retransmission_timeout: round_trip_time
             .map_or(DEFAULT_SETUP_TIMEOUT, |time| (time * 3).clamp(SETUP_TIMEOUT.0, SETUP_TIMEOUT.1)),
+        round_trip_time,
     }
 }

@@ -6,9 +6,7 @@ use super::session::Mismatch;
 use super::{Phase, SecureTransport};
 use crate::dtls::DtlsEvent;
 use crate::sctp::SctpEvent;
-use crate::{
-    CipherSuite, DtlsTransportState, SctpFailure, SctpFailureReason, SctpTransportState, SecureError, SecureEvent,
-};
+use crate::{DtlsTransportState, SctpFailure, SctpFailureReason, SctpTransportState, SecureError, SecureEvent};
 
 /// Records with 64-bit random nonces after which the odds of a repeated one are 2^-32.
 const NONCE_WARNING: u64 = 92_682;
@@ -145,7 +143,16 @@ impl SecureTransport {
         }
     }
 
-    /// Seals the next SCTP packet, if there is one.
+    /// Before packets are made: what has been delivered leaves room for more.
+    pub(super) fn prepare(&mut self, now: Timestamp) {
+        if let Phase::Started(session) = &mut self.phase
+            && let Some(sctp) = session.sctp()
+        {
+            self.channels.review(now, sctp);
+        }
+    }
+
+    /// Seals the next SCTP packet, if there is one. Whether there may be more to send.
     pub(super) fn produce(&mut self, now: Timestamp) -> bool {
         let mut sctp_events = std::mem::take(&mut self.sctp_events);
         let mut dtls_events = std::mem::take(&mut self.dtls_events);
@@ -158,16 +165,17 @@ impl SecureTransport {
                     produced = true;
                 }
             }
-            if produced && session.dtls.cipher_suite().is_some_and(CipherSuite::has_random_nonces) {
+            if produced && session.dtls.may_have_random_nonces() {
                 self.statistics.random_nonce_records += 1;
             }
         }
+        let happened = !sctp_events.is_empty();
         self.sctp_events = sctp_events;
         self.settle(now, dtls_events);
         if produced {
             self.watch_nonces(now);
         }
-        produced
+        produced || happened
     }
 
     fn watch_nonces(&mut self, now: Timestamp) {

@@ -102,6 +102,65 @@ fn a_flood_of_empty_messages_reaches_the_bound_too() {
 }
 
 #[test]
+fn tiny_messages_fill_the_window_of_sctp_by_their_number() {
+    let mut pair = Pair::with_configs(712, Path::default(), |_, config| config.send_window = 65_000);
+    pair.connect();
+    let [left, _] = pair.open(DataChannelOptions::new("label"));
+    // The announcement of the channel has been acknowledged.
+    pair.rest(Duration::from_secs(1));
+    for _ in 0..10_000 {
+        pair.send(LEFT, left, Message::binary(vec![7]));
+    }
+    pair.drain(LEFT);
+    assert_eq!(pair.ends[LEFT].transport.channel(left).unwrap().buffered_amount, 9_000);
+    assert_eq!(pair.ends[LEFT].transport.statistics().send_window_used, 1_000);
+    assert!(pair.run(Duration::from_secs(10), |pair| pair.ends[RIGHT].messages().len() == 10_000));
+    pair.rest(Duration::from_secs(1));
+    assert_eq!(pair.ends[LEFT].transport.statistics().send_window_used, 0);
+}
+
+#[test]
+fn channels_that_come_and_go_unseen_are_bounded() {
+    let mut pair = Pair::connected(713);
+    pair.ends[RIGHT].polls_events = false;
+    let label = "x".repeat(500);
+    let mut most = 0;
+    for _ in 0..500 {
+        let Ok(left) = pair.ends[LEFT].transport.create_channel(pair.now, DataChannelOptions::new(&label)) else {
+            break;
+        };
+        pair.rest(Duration::from_millis(100));
+        pair.ends[LEFT].transport.close_channel(pair.now, left).unwrap();
+        pair.rest(Duration::from_millis(400));
+        most = most.max(pair.ends[RIGHT].transport.channels().count());
+    }
+    // A channel that was opened and closed leaves three events and its label.
+    let bound = 64 * 1024 / (3 * 64 + 500) + 2;
+    assert!((bound / 2..=bound).contains(&most), "{most} channels wait for their events to be polled");
+}
+
+#[test]
+fn labels_of_the_peer_take_a_bounded_amount_of_memory() {
+    let mut pair = Pair::connected(714);
+    let create = |pair: &mut Pair, length: usize| {
+        let options = DataChannelOptions::new("x".repeat(length));
+        pair.ends[LEFT].transport.create_channel(pair.now, options).unwrap()
+    };
+    let channels: Vec<_> = (0..20).map(|_| create(&mut pair, 60_000)).collect();
+    pair.rest(Duration::from_secs(10));
+    assert_eq!(pair.ends[RIGHT].announced().len(), 1024 * 1024 / 60_000);
+    assert_eq!(pair.ends[RIGHT].transport.statistics().dcep_violations, 3);
+    let refused = channels.iter().filter(|&&left| pair.ends[LEFT].has(&SecureEvent::ChannelClosed { channel: left }));
+    assert_eq!(refused.count(), 3);
+    // What is closed makes room.
+    pair.ends[LEFT].transport.close_channel(pair.now, channels[0]).unwrap();
+    pair.rest(Duration::from_secs(5));
+    create(&mut pair, 60_000);
+    pair.rest(Duration::from_secs(5));
+    assert_eq!(pair.ends[RIGHT].announced().len(), 18);
+}
+
+#[test]
 fn all_channels_together_have_a_bound() {
     let mut pair = Pair::with_configs(705, Path::default(), |_, config| config.total_send_buffer = 50_000);
     pair.connect();

@@ -431,3 +431,36 @@ fn an_idle_session_sends_nothing() {
     assert_eq!(pair.ends.each_ref().map(|end| end.transport.statistics().datagrams_sent), sent);
     assert!(pair.ends.iter().all(|end| end.transport.poll_timeout().is_none()));
 }
+
+#[test]
+fn pieces_that_wait_for_their_channel_are_put_together() {
+    let mut duo = associated();
+    for (sequence_number, identifier, text) in [(0, 54, "one "), (1, 54, "two "), (2, 51, "three")] {
+        duo.send_data(7, sequence_number, identifier, text.as_bytes());
+    }
+    let options = DataChannelOptions { negotiated: Some(7), ..DataChannelOptions::new("negotiated") };
+    let channel = duo.transport.create_channel(duo.now, options).unwrap();
+    duo.exchange();
+    let messages: Vec<_> = duo.events.iter().filter(|event| matches!(event, SecureEvent::Message { .. })).collect();
+    assert_eq!(messages, [&SecureEvent::Message { channel, message: Message::text("one two three") }]);
+}
+
+#[test]
+fn a_peer_that_shuts_down_and_falls_silent_loses_the_association_and_no_message_vanishes_before() {
+    let mut duo = associated();
+    duo.send_data(0, 0, 50, &open("label"));
+    let channel = announced(&duo)[0];
+    duo.answers = false;
+    duo.transport.send(duo.now, channel, Message::text("on its way")).unwrap();
+    duo.exchange();
+    duo.send_chunks(&[(7, 0, &[0; 4])]);
+    duo.transport.send(duo.now, channel, Message::text("late")).unwrap();
+    duo.exchange();
+    assert_eq!(duo.transport.channel(channel).unwrap().buffered_amount, 4);
+    duo.rest(Duration::from_secs(14));
+    assert_eq!(duo.transport.sctp_state(), SctpTransportState::Connected);
+    duo.rest(Duration::from_secs(2));
+    assert_eq!(duo.transport.sctp_state(), SctpTransportState::Closed);
+    assert_eq!(duo.transport.sctp_failure().map(|failure| failure.reason), Some(SctpFailureReason::ShutDownByPeer));
+    assert!(duo.has(&SecureEvent::ChannelClosed { channel }));
+}

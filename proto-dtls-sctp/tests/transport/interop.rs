@@ -80,6 +80,51 @@ fn random_nonces_are_counted_and_end_the_session_at_the_limit() {
     }
 }
 
+/// A ServerHello that selects ChaCha20-Poly1305 under DTLS 1.2, out of order so that the library ignores it.
+fn forged_server_hello() -> Vec<u8> {
+    let mut hello = vec![0xFE, 0xFD];
+    hello.extend_from_slice(&[7; 32]);
+    hello.extend_from_slice(&[0, 0xCC, 0xA9, 0]);
+    let length = u8::try_from(hello.len()).unwrap();
+    let mut message = vec![2, 0, 0, length, 0, 77, 0, 0, 0, 0, 0, length];
+    message.extend_from_slice(&hello);
+    let mut record = vec![22, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 200, 0, u8::try_from(message.len()).unwrap()];
+    record.extend_from_slice(&message);
+    record
+}
+
+#[test]
+fn a_forged_server_hello_does_not_hide_that_nonces_are_random() {
+    let gcm = [Dtls12CipherSuite::ECDHE_ECDSA_AES128_GCM_SHA256];
+    for (role, cookie) in [(DtlsRole::Client, false), (DtlsRole::Server, false), (DtlsRole::Server, true)] {
+        let mut duo = Duo::with(
+            Version::Only12,
+            role,
+            |builder| builder.dtls12_cipher_suites(&gcm).use_server_cookie(cookie),
+            |_| {},
+            |parameters| parameters,
+        );
+        for _ in 0..20 {
+            for datagram in duo.sent() {
+                duo.raw.handle(duo.now, &datagram);
+            }
+            duo.raw.timeout(duo.now);
+            for mut datagram in std::mem::take(&mut duo.raw.outgoing) {
+                duo.transport.handle_datagram(duo.now, &mut datagram);
+                if duo.transport.dtls_state() == DtlsTransportState::Connecting {
+                    duo.transport.handle_datagram(duo.now, &mut forged_server_hello());
+                }
+            }
+        }
+        talk(&mut duo);
+        assert!(duo.transport.statistics().random_nonce_records > 0, "{role:?}, cookie: {cookie}");
+        // Behind a cookie the client cannot tell the two apart, and takes the worse for granted.
+        if !cookie {
+            assert_eq!(duo.transport.cipher_suite(), Some(CipherSuite(0xC02B)), "{role:?}");
+        }
+    }
+}
+
 #[test]
 fn a_client_hello_in_fragments_is_put_together() {
     for version in [Version::Only12, Version::Only13, Version::Both] {

@@ -57,7 +57,8 @@ impl IceAgent {
     }
 
     /// Lets `write` fill the cleared buffer behind the room that the path for data asks for, and adds the path. `None`, and `write` is not called, while
-    /// [`can_send`](Self::can_send) says no.
+    /// [`can_send`](Self::can_send) says no, and once the consent of that path has expired, even if the timeout that tells so is still to be handled. `None` as well if the buffer has no
+    /// room, or `write` returns `None`.
     pub fn wrap(
         &mut self,
         now: Timestamp,

@@ -1,6 +1,6 @@
 //! The agent: it joins gathering, checks, nomination and consent.
 //!
-//! Everything that happens ends in [`IceAgent::settle`], which nominates, selects and derives the state from what is there.
+//! Everything that happens ends in [`IceAgent::settle`], which selects, nominates and derives the state from what is there.
 
 mod data;
 mod nominate;
@@ -27,7 +27,7 @@ use crate::gather::{Gatherer, Stage};
 use crate::held::Held;
 use crate::outbox::{Current, Outbox};
 use crate::pacer::Pacer;
-use crate::pair::{Pair, PairNomination};
+use crate::pair::{NominationOrder, Pair};
 use crate::stun::StunKey;
 use crate::timers::Timer;
 use crate::transaction::Transactions;
@@ -55,6 +55,7 @@ pub struct IceAgent {
     transactions: Transactions,
     pacer: Pacer,
     nomination: Nomination,
+    latest_nomination: NominationOrder,
     /// The nominated pair that is used.
     selected: Option<Path>,
     /// Where data goes: the selected pair, or for want of one the best valid pair (RFC 8445 §12.1).
@@ -131,6 +132,7 @@ impl IceAgent {
             transactions: Transactions::new(limits.transactions),
             pacer: Pacer::new(),
             nomination: Nomination::Pending,
+            latest_nomination: NominationOrder::default(),
             selected: None,
             data_path: None,
             held: Held::new(limits.held_datagrams),
@@ -191,7 +193,7 @@ impl IceAgent {
         self.local.candidates.iter()
     }
 
-    /// The remote candidates so far, peer-reflexive ones included, in order of discovery.
+    /// The remote candidates so far, in order of discovery. A peer-reflexive one that is out of use may have given its place to another.
     pub fn remote_candidates(&self) -> impl Iterator<Item = &RemoteCandidate> {
         self.remote.candidates.iter()
     }
@@ -207,7 +209,7 @@ impl IceAgent {
                 remote,
                 path,
                 state: pair.public_state(),
-                nominated: pair.nomination == PairNomination::Nominated,
+                nominated: pair.is_nominated(),
                 priority: pair.priority.value(),
                 counters: pair.counters,
             })
@@ -220,10 +222,13 @@ impl IceAgent {
         }
     }
 
-    /// Ends everything at once: sockets are closed, secrets of the exchange and queues are dropped, and nothing is sent or reported any more.
+    /// Ends everything at once: sockets are closed, and nothing is sent or reported any more. Queues and pairs are dropped, and so are the parameters of the other agent, its
+    /// password included. The agent's own parameters and the candidates of both stay readable.
     pub fn close(&mut self, now: Timestamp) {
         let _ = now;
         self.state = IceTransportState::Closed;
+        self.remote.session = RemoteSession::Awaited(EarlyChecks::new(0));
+        self.outbox.clear();
         self.gatherer.close();
         self.checklist.clear();
         self.transactions.clear();
@@ -239,8 +244,8 @@ impl IceAgent {
         if self.state == IceTransportState::Closed {
             return;
         }
-        self.nominate(now);
         self.select(now);
+        self.nominate(now);
         self.gatherer.complete_if_idle();
         self.derive_state();
     }

@@ -2,14 +2,16 @@
 //!
 //! Policy of the controlling agent: data needs no nomination, so nothing waits for it. The best valid pair is nominated as soon as no better one is promising, that is, Waiting
 //! for its check, or In-Progress for less than one retransmission and two round trips of the valid pair. Frozen pairs do not count: a pair of their foundation
-//! is checked before them. A nomination that fails is followed by that of the next valid pair; one that succeeds is the last.
+//! is checked before them. A nomination that fails is followed by that of the next valid pair; one that succeeds is the last, as long as its pair is not lost.
+//!
+//! The controlled agent uses the best of the nominated pairs: one on which the peer is heard, then the one of the highest priority, then the one that was nominated last.
 
 use std::time::Duration;
 
 use proto_machine::{Path, Timestamp};
 
 use super::IceAgent;
-use crate::pair::{Pair, PairNomination, PairState, Validation};
+use crate::pair::{Attempt, Pair, PairNomination, PairState, Validation};
 use crate::timers::{RELEASE_DELAY, Timer};
 use crate::transaction::INITIAL_RTO;
 use crate::{IceRole, IceTransportState, PairFailure};
@@ -21,7 +23,7 @@ pub(super) enum Nomination {
     Pending,
     /// As controlling agent we check this pair once more, with USE-CANDIDATE.
     Nominating(Path),
-    /// A pair was nominated, which happens once.
+    /// A pair was nominated, which happens once, unless it is lost.
     Concluded,
 }
 
@@ -37,10 +39,14 @@ enum Promise {
 impl IceAgent {
     /// Nominates, if it is up to us and the time has come.
     pub(super) fn nominate(&mut self, now: Timestamp) {
-        if let Nomination::Nominating(path) = self.nomination
-            && self.checklist.get(&path).and_then(Pair::validation).is_none()
-        {
+        let is_void = match self.nomination {
+            Nomination::Pending => false,
             // RFC 8445 §8.1.1 asks for one success, so the next valid pair may be tried.
+            Nomination::Nominating(path) => self.checklist.get(&path).and_then(Pair::validation).is_none(),
+            // The nominated pair is lost, and there is another.
+            Nomination::Concluded => self.selected.is_none() && self.valid_pairs().next().is_some(),
+        };
+        if is_void {
             self.nomination = Nomination::Pending;
         }
         self.timers.clear(Timer::Nomination);
@@ -50,7 +56,7 @@ impl IceAgent {
         {
             return;
         }
-        let Some((path, best)) = self.valid_pairs().max_by_key(|(_, pair)| pair.priority) else {
+        let Some((path, best)) = self.valid_pairs().max_by_key(|(_, pair)| (pair.is_heard(), pair.priority)) else {
             return;
         };
         match self.promise_beyond(best, now) {
@@ -70,12 +76,12 @@ impl IceAgent {
 
     /// Selects the pair for data.
     pub(super) fn select(&mut self, now: Timestamp) {
-        let by_priority = |(_, pair): &(Path, &Pair)| pair.validation().map(|valid| valid.priority);
-        // RFC 8445 §8.1.1: of several nominated pairs the one with the highest priority is used.
-        let nominated = self.valid_pairs().filter(|(_, pair)| pair.nomination == PairNomination::Nominated);
-        let selected = nominated.max_by_key(by_priority).map(|(path, _)| path);
+        let preference = |(_, pair): &(Path, &Pair)| pair.preference();
+        // RFC 8445 §8.1.1: of several nominated pairs one is used.
+        let nominated = self.valid_pairs().filter(|(_, pair)| pair.is_nominated());
+        let selected = nominated.max_by_key(preference).map(|(path, _)| path);
         // RFC 8445 §12.1: before that, data may be sent on any valid pair.
-        self.data_path = selected.or_else(|| self.valid_pairs().max_by_key(by_priority).map(|(path, _)| path));
+        self.data_path = selected.or_else(|| self.valid_pairs().max_by_key(preference).map(|(path, _)| path));
         if selected == self.selected {
             return;
         }
@@ -87,31 +93,54 @@ impl IceAgent {
         }
     }
 
-    /// RFC 8445 §8.1.2: a pair is nominated, so no others are checked any more. Valid ones stay until [`release`](Self::release).
+    /// RFC 8445 §8.1.2: a pair is nominated, so no others are checked any more, but for those that may still take its place. Valid ones stay until
+    /// [`release`](Self::release).
     fn conclude(&mut self) {
         if self.nomination != Nomination::Concluded {
             self.nomination = Nomination::Concluded;
-            self.transactions.cancel_checks();
-            self.checklist.clear_triggered();
+            let contenders = self.contenders();
+            self.transactions.cancel_checks(|path| !contenders.contains(&path));
+            self.checklist.retain_triggered(|path| contenders.contains(path));
             self.gatherer.conclude();
             self.transactions.forget_gathering();
         }
     }
 
-    /// RFC 8445 §8.3.1: three seconds later, the other candidates are given up, and mappings at servers are no longer refreshed.
-    pub(super) fn release(&mut self) {
+    /// The pairs that the controlling agent has nominated, that would be preferred to the selected one, and whose check is still open. It may have selected
+    /// such a pair already (RFC 8445 §8.1.1).
+    fn contenders(&self) -> Vec<Path> {
+        let selected = self.selected.and_then(|path| self.checklist.get(&path)?.preference());
+        let is_contender = |pair: &Pair| {
+            pair.is_waiting_or_in_progress() && pair.preference_on_success().is_some_and(|open| Some(open) > selected)
+        };
+        self.checklist.iter().filter(|(_, pair)| is_contender(pair)).map(|(&path, _)| path).collect()
+    }
+
+    /// RFC 8445 §8.3.1: three seconds later, the other candidates are given up, and mappings at servers are no longer refreshed. Those that may still be selected follow when
+    /// their checks have ended.
+    pub(super) fn release(&mut self, now: Timestamp) {
         let Some(selected) = self.selected else {
             return;
         };
-        self.gatherer.release(selected.local);
-        self.transactions.forget_gathering();
-        let removed = self
-            .checklist
-            .retain(|path, pair| *path == selected || (path.local == selected.local && pair.is_beyond_repair()));
-        for path in removed {
-            self.transactions.forget_path(path);
-            self.held.discard(path);
+        let mut kept = self.contenders();
+        if !kept.is_empty() {
+            self.timers.set(Timer::Release, now + RELEASE_DELAY);
         }
+        kept.push(selected);
+        let is_base = |address| kept.iter().any(|path| path.local == address);
+        self.gatherer.release(is_base);
+        self.transactions.forget_gathering();
+        let removed =
+            self.checklist.retain(|path, pair| kept.contains(path) || (is_base(path.local) && pair.is_beyond_repair()));
+        for path in removed {
+            self.forget_pair(path);
+        }
+    }
+
+    /// A pair is gone: nothing that was sent or held on its path is of use any more.
+    pub(super) fn forget_pair(&mut self, path: Path) {
+        self.transactions.forget_path(path);
+        self.held.discard(path);
     }
 
     /// Takes another role, or keeps the same (RFC 8445 §7.3.1.1).
@@ -124,9 +153,11 @@ impl IceAgent {
         if matches!(self.nomination, Nomination::Nominating(_)) {
             self.nomination = Nomination::Pending;
         }
-        for (_, pair) in self.checklist.iter_mut().filter(|(_, pair)| pair.nomination == PairNomination::Requested) {
-            // Whoever nominated it was in the controlling role, which is ours now.
-            pair.nomination = PairNomination::None;
+        for (_, pair) in self.checklist.iter_mut() {
+            if matches!(pair.nomination, PairNomination::Requested(_)) {
+                // Whoever nominated it was in the controlling role, which is ours now.
+                pair.nomination = PairNomination::None;
+            }
         }
     }
 
@@ -136,9 +167,8 @@ impl IceAgent {
             pair.state = PairState::Failed(failure);
             pair.nomination = PairNomination::None;
             // RFC 7675 §5.1: outstanding consent transactions are discarded when consent expires.
-            self.transactions.forget_path(path);
+            self.forget_pair(path);
             self.checklist.untrigger(path);
-            self.held.discard(path);
         }
     }
 
@@ -162,8 +192,10 @@ impl IceAgent {
         let mut latest = now;
         for (_, pair) in self.checklist.iter().filter(|(_, pair)| pair.priority > best.priority) {
             match pair.state {
-                PairState::Waiting => return Promise::Unchecked,
-                PairState::InProgress { since, .. } => latest = latest.max(since + patience),
+                PairState::Waiting(Attempt::New) => return Promise::Unchecked,
+                PairState::Waiting(Attempt::Since(since)) | PairState::InProgress { since, .. } => {
+                    latest = latest.max(since + patience);
+                }
                 PairState::Frozen | PairState::Succeeded(Validation { .. }) | PairState::Failed(_) => {}
             }
         }

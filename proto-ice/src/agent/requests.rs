@@ -1,9 +1,12 @@
 //! Checks of the other agent (RFC 8445 §7.3).
 
+use std::net::SocketAddr;
+
 use proto_machine::{Path, Timestamp};
 
 use super::transmit::{Response, ResponseKind};
 use super::{IceAgent, RemoteSession};
+use crate::candidates::{CheckSource, RemoteId};
 use crate::early::EarlyCheck;
 use crate::pair::{PairNomination, PairState};
 use crate::stun::FingerprintPresence;
@@ -115,7 +118,7 @@ impl IceAgent {
             self.drops.count(DropReason::UnusablePair);
             return;
         }
-        let Some(remote) = self.remote.candidates.source_of_check(check.path.remote, check.priority) else {
+        let Some(remote) = self.source_of_check(check.path.remote, check.priority) else {
             self.drops.count(DropReason::TooManyPeerReflexive);
             return;
         };
@@ -133,11 +136,12 @@ impl IceAgent {
             self.drops.count(DropReason::UnusablePair);
             return;
         }
-        if check.use_candidate && self.role == IceRole::Controlled && pair.nomination == PairNomination::None {
+        if check.use_candidate && self.role == IceRole::Controlled {
+            let order = self.latest_nomination.advance();
             // RFC 8445 §7.3.1.5: it takes effect once our own check has succeeded.
             pair.nomination = match pair.state {
-                PairState::Succeeded(_) => PairNomination::Nominated,
-                _ => PairNomination::Requested,
+                PairState::Succeeded(_) => PairNomination::Nominated(order),
+                _ => PairNomination::Requested(order),
             };
         }
         let superseded: Option<TransactionId> = match &mut pair.state {
@@ -146,12 +150,28 @@ impl IceAgent {
                 return;
             }
             PairState::InProgress { transaction, .. } => Some(*transaction),
-            PairState::Frozen | PairState::Waiting | PairState::Failed(_) => None,
+            PairState::Frozen | PairState::Waiting(_) | PairState::Failed(_) => None,
         };
         if let Some(transaction) = superseded {
             // RFC 8445 §7.3.1.4: not retransmitted, but a late response counts.
             self.transactions.cancel(transaction);
         }
         self.checklist.trigger(check.path);
+    }
+
+    /// The candidate that a check came from, a new peer-reflexive one if need be. `None` if that is one too many.
+    fn source_of_check(&mut self, address: SocketAddr, priority: u32) -> Option<RemoteId> {
+        let checklist = &self.checklist;
+        let is_in_use = |id| checklist.iter().any(|(_, pair)| pair.remote == id && !pair.may_make_room());
+        match self.remote.candidates.source_of_check(address, priority, is_in_use)? {
+            CheckSource::Known(id) | CheckSource::New(id) => Some(id),
+            CheckSource::Reused(id) => {
+                // The failed pairs of the candidate that was there.
+                for path in self.checklist.retain(|_, pair| pair.remote != id) {
+                    self.forget_pair(path);
+                }
+                Some(id)
+            }
+        }
     }
 }

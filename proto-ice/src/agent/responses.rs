@@ -71,17 +71,26 @@ impl IceAgent {
             return;
         }
         self.expire(now);
-        if let Some(transaction) = self.transactions.remove(message.transaction) {
+        if self.is_consent_from_elsewhere(path, message.transaction) {
+            // RFC 7675 §5.1: no response at all, so the true one is still awaited.
+            self.drops.count(DropReason::UnusableResponse);
+        } else if let Some(transaction) = self.transactions.remove(message.transaction) {
             let id = message.transaction;
             match transaction.purpose {
                 Purpose::Check(attributes) => self.check_ended(now, path, id, &transaction, attributes, message),
-                Purpose::Consent(attributes) => self.consent_ended(now, path, &transaction, attributes, message),
+                Purpose::Consent(attributes) => self.consent_ended(now, &transaction, attributes, message),
                 Purpose::Gathering(_) => {}
             }
         } else {
             self.drops.count(DropReason::UnknownTransaction);
         }
         self.settle(now);
+    }
+
+    fn is_consent_from_elsewhere(&self, path: Path, id: TransactionId) -> bool {
+        let is_elsewhere =
+            |transaction: &Transaction| matches!(transaction.purpose, Purpose::Consent(_)) && transaction.path != path;
+        self.transactions.get(id).is_some_and(is_elsewhere)
     }
 
     fn check_ended(
@@ -117,15 +126,11 @@ impl IceAgent {
     fn consent_ended(
         &mut self,
         now: Timestamp,
-        path: Path,
         transaction: &Transaction,
         attributes: CheckAttributes,
         message: &StunMessage<'_>,
     ) {
-        if path != transaction.path {
-            self.drops.count(DropReason::UnusableResponse);
-            return;
-        }
+        let path = transaction.path;
         match outcome(message) {
             Outcome::Success(_) => {
                 self.measure(now, transaction);
@@ -160,9 +165,11 @@ impl IceAgent {
             }
         }
         let nominated_by_us = attributes.nominate == Nominate::Yes && self.role == IceRole::Controlling;
-        if nominated_by_us || pair.nomination == PairNomination::Requested {
-            // RFC 8445 §7.2.5.3.4.
-            pair.nomination = PairNomination::Nominated;
+        // RFC 8445 §7.2.5.3.4.
+        if nominated_by_us {
+            pair.nomination = PairNomination::Nominated(self.latest_nomination.advance());
+        } else if let PairNomination::Requested(order) = pair.nomination {
+            pair.nomination = PairNomination::Nominated(order);
         }
         let foundation = pair.foundation.clone();
         for length in self.held.validated(path) {

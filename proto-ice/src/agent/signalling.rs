@@ -52,6 +52,9 @@ impl IceAgent {
         for check in early {
             self.act_on_check(now, &check);
         }
+        // Checks that were not acted on leave no pair that could be validated.
+        let checklist = &self.checklist;
+        self.held.retain(|path| checklist.get(path).is_some());
         self.settle(now);
         Ok(())
     }
@@ -92,6 +95,9 @@ impl IceAgent {
     /// The other agent has no more candidates in the generation with this fragment, or in the current one if it is `None`. Of another generation it is ignored and
     /// counted.
     pub fn end_of_remote_candidates(&mut self, now: Timestamp, username_fragment: Option<&str>) {
+        if self.state == IceTransportState::Closed {
+            return;
+        }
         let RemoteSession::Known(identity) = &mut self.remote.session else {
             self.stale_signalling += 1;
             return;
@@ -166,7 +172,11 @@ impl IceAgent {
         let path = Path::udp(base, with_zone_of(candidate.address, base));
         let pair = new_pair(self.role, (local_id, local.priority, &local.foundation), remote, candidate, now);
         match self.checklist.insert(path, pair) {
-            Inserted::Added | Inserted::Redundant => Some(path),
+            Inserted::Added { displaced } => {
+                displaced.into_iter().for_each(|displaced| self.forget_pair(displaced));
+                Some(path)
+            }
+            Inserted::Redundant => Some(path),
             Inserted::Full => None,
         }
     }

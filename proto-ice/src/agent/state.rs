@@ -27,7 +27,7 @@ impl IceAgent {
     pub(super) fn fail(&mut self) {
         self.state = IceTransportState::Failed;
         self.timers.clear_all();
-        self.checklist.clear_triggered();
+        self.checklist.retain_triggered(|_| false);
         self.transactions.clear();
         self.gatherer.conclude();
     }

@@ -26,7 +26,7 @@ impl IceAgent {
                         identity.end_of_candidates = EndOfCandidates::Assumed;
                     }
                 }
-                Timer::Release => self.release(),
+                Timer::Release => self.release(now),
             }
         }
     }
@@ -45,12 +45,13 @@ impl IceAgent {
     }
 
     /// A transaction has come to its end without a response.
-    fn transaction_ended(&mut self, id: TransactionId, transaction: &Transaction, ended: Ended) {
+    pub(super) fn transaction_ended(&mut self, id: TransactionId, transaction: &Transaction, ended: Ended) {
         match transaction.purpose {
-            Purpose::Check(attributes) => {
+            Purpose::Check(attributes) => match ended {
                 // RFC 8445 §7.2.5.2.3.
-                self.check_failed(id, transaction.path, attributes, PairFailure::Timeout);
-            }
+                Ended::TimedOut => self.check_failed(id, transaction.path, attributes, PairFailure::Timeout),
+                Ended::Forgotten => self.check_forgotten(id, transaction.path),
+            },
             // RFC 7675 §5.1: one response for every request cannot be assumed; consent itself expires.
             Purpose::Consent(_) => {}
             Purpose::Gathering(request) => {
@@ -59,6 +60,16 @@ impl IceAgent {
                     error.into_iter().for_each(|error| self.outbox.error(error));
                 }
             }
+        }
+    }
+
+    /// RFC 8445 §8.1.2: "will not treat the lack of response to be a failure". The pair stays unchecked, unless nomination begins anew.
+    fn check_forgotten(&mut self, id: TransactionId, path: Path) {
+        if let Some(pair) = self.checklist.get_mut(&path)
+            && matches!(pair.state, PairState::InProgress { transaction, .. } if transaction == id)
+        {
+            pair.state = PairState::Frozen;
+            self.held.discard(path);
         }
     }
 

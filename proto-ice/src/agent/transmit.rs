@@ -8,9 +8,9 @@ use stun_types::attribute::AttributeType;
 use super::nominate::Nomination;
 use super::{IceAgent, RemoteSession};
 use crate::pacer::Turn;
-use crate::pair::{Pair, PairState};
+use crate::pair::{Attempt, Pair, PairState};
 use crate::stun::{CheckRequest, Nominate, StunBuffer, TransactionId};
-use crate::transaction::{CheckAttributes, Purpose, Transaction};
+use crate::transaction::{CheckAttributes, Ended, Purpose, Transaction};
 use crate::{IceConfig, IceTransportState};
 
 /// Tr: RFC 8445 §11 allows no smaller value.
@@ -191,8 +191,12 @@ impl IceAgent {
         let transaction = self.start(now, path, Purpose::Check(attributes));
         if let Some(pair) = self.checklist.get_mut(&path) {
             pair.counters.requests_sent += 1;
+            let since = match pair.state {
+                PairState::Waiting(Attempt::Since(since)) => since,
+                _ => now,
+            };
             if !matches!(pair.state, PairState::Succeeded(_)) {
-                pair.state = PairState::InProgress { transaction, since: now };
+                pair.state = PairState::InProgress { transaction, since };
             }
         }
         self.pacer.started(now, self.pacing(), Turn::Checks);
@@ -203,7 +207,9 @@ impl IceAgent {
 
     fn start(&mut self, now: Timestamp, path: Path, purpose: Purpose) -> TransactionId {
         let id = self.transaction_id();
-        self.transactions.insert(id, Transaction::sent(path, purpose, now));
+        if let Some((displaced, transaction)) = self.transactions.insert(id, Transaction::sent(path, purpose, now)) {
+            self.transaction_ended(displaced, &transaction, Ended::Forgotten);
+        }
         id
     }
 
@@ -246,12 +252,14 @@ impl IceAgent {
         self.nomination != Nomination::Concluded && self.checklist.has_ordinary()
     }
 
-    /// Ta: the higher of what both agents propose, an agent that proposes nothing counting with the default (RFC 8445 §14.2).
+    /// Ta: the higher of what both agents propose, an agent that proposes nothing counting with the default (RFC 8445 §14.2). A proposal beyond
+    /// [`IceConfig::MAXIMUM_PACING`] counts as that: signalling is not to bring checks to a standstill.
     fn pacing(&self) -> Duration {
         match &self.remote.session {
             RemoteSession::Awaited(_) => self.config.pacing,
             RemoteSession::Known(identity) => {
-                self.config.pacing.max(identity.parameters.pacing.unwrap_or(IceConfig::DEFAULT_PACING))
+                let theirs = identity.parameters.pacing.unwrap_or(IceConfig::DEFAULT_PACING);
+                self.config.pacing.max(theirs).min(IceConfig::MAXIMUM_PACING)
             }
         }
     }

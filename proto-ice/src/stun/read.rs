@@ -64,6 +64,10 @@ impl From<StunParseError> for StunDefect {
 /// An error response lists no more than this many attributes, which keeps it small.
 const MAXIMUM_UNKNOWN: usize = 8;
 
+/// The longest username of a check in bytes: two fragments of 256 characters (RFC 8839 §5.4) and a colon. What is longer cannot be meant for ICE, though RFC 8489 §14.3
+/// has general STUN readers go up to 763.
+const MAXIMUM_USERNAME: usize = 256 + 1 + 256;
+
 /// MAPPED-ADDRESS: known and of no use where XOR-MAPPED-ADDRESS is mandatory.
 const MAPPED_ADDRESS: AttributeType = AttributeType::new(0x0001);
 
@@ -157,6 +161,9 @@ impl<'a> StunMessage<'a> {
                 self.integrity = Some(Integrity { offset, hmac });
             }
             Username::TYPE => {
+                if raw.value.len() > MAXIMUM_USERNAME {
+                    return Err(StunDefect::Malformed);
+                }
                 let start = offset + ATTRIBUTE_HEADER_LENGTH;
                 let value = self.datagram.get(start..start + raw.value.len()).unwrap_or_default();
                 let text = std::str::from_utf8(value).map_err(|_| StunDefect::Malformed)?;

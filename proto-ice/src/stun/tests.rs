@@ -118,6 +118,20 @@ fn the_longest_fragments_fit_into_a_check() {
     assert!(StunMessage::parse(buffer.bytes()).unwrap().is_authentic(&key));
 }
 
+/// RFC 8839 §5.4: two fragments of at most 256 characters, and the colon.
+#[test]
+fn a_username_that_is_longer_than_two_fragments_can_be_is_malformed() {
+    let with_username = |length: usize| {
+        let header = bytes("00010000 2112a442 00000000 00000000 00000007");
+        fingerprinted(with_attribute(header, 0x0006, "u".repeat(length).as_bytes()))
+    };
+    let longest = with_username(513);
+    assert_eq!(StunMessage::parse(&longest).unwrap().username.map(str::len), Some(513));
+    for length in [514, 763, 1_100] {
+        assert_eq!(StunMessage::parse(&with_username(length)).unwrap_err(), StunDefect::Malformed, "{length}");
+    }
+}
+
 /// Item 4 (RFC 8445 §7.2.4): absence is visible, a wrong one is an error.
 #[test]
 fn item_04_a_missing_fingerprint_is_noticed_and_a_wrong_one_is_refused() {

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_ice::{
-    AddressPolicy, CandidateError, CandidateType, IceConfig, IceEvent, IceGatheringState, IceRole, IceTransportState,
-    StunServer, StunServerHost,
+    AddressPolicy, CandidateError, CandidateType, IceAgent, IceConfig, IceEvent, IceGatheringState, IceRole,
+    IceTransportState, InterfaceAddress, StunServer, StunServerHost,
 };
-use proto_machine::{Machine, SocketError, SocketEvent, SocketRequest};
+use proto_machine::{Machine, Seed, SocketError, SocketEvent, SocketId, SocketRequest};
 
-use crate::lone::Lone;
+use crate::lone::{Lone, PEER_FRAGMENT};
 use crate::world::{LEFT, Nat, RIGHT, ServerBehaviour, Setup, Side, Signalling, StunServerNode, World};
 
 const PEER: &str = "198.51.100.2:6000";
@@ -349,6 +349,33 @@ fn a_lost_socket_takes_its_pairs_along_and_another_takes_over() {
     world.agent(LEFT).handle_socket_event(now, SocketEvent::Failed { socket, error });
     let successor = world.send_payload(LEFT, b"\x17over the other interface");
     assert!(successor.is_none_or(|path| path.local != selected.local));
+}
+
+#[test]
+fn closing_drops_what_is_known_of_the_peer_and_what_is_left_to_tell() {
+    let known = |lone: &Lone| format!("{:?}", lone.agent).contains(&format!("{PEER_FRAGMENT:?}"));
+    let mut lone = Lone::new(IceRole::Controlled);
+    assert!(known(&lone));
+    lone.agent.close(lone.now);
+    assert!(!known(&lone));
+    let mut early = Lone::without_peer(IceRole::Controlled, IceConfig::default(), &["192.0.2.1"]);
+    early.receive_check("198.51.100.2:6000");
+    assert!(known(&early));
+    early.agent.close(early.now);
+    assert!(!known(&early));
+    // Nobody has fetched the candidate.
+    let mut quick = IceAgent::new(IceConfig::default(), IceRole::Controlled, Seed::from_number(1));
+    let tells = |agent: &IceAgent| format!("{agent:?}").contains("queue: [LocalCandidate");
+    let now = early.now;
+    quick.gather(now, &[InterfaceAddress::new([192, 0, 2, 1].into())]);
+    let local = "192.0.2.1:5000".parse().unwrap();
+    quick.handle_socket_event(now, SocketEvent::Opened { socket: SocketId(0), local });
+    assert!(tells(&quick));
+    quick.close(now);
+    assert!(!tells(&quick));
+    assert_eq!(quick.poll_event(), None);
+    quick.end_of_remote_candidates(now, None);
+    assert_eq!(quick.statistics().stale_signalling, 0);
 }
 
 #[test]

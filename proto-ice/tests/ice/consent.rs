@@ -148,6 +148,23 @@ fn item_33_nothing_but_a_response_from_the_path_prolongs_consent() {
     assert!(lone.drops(DropReason::UnusableResponse) > 0);
 }
 
+/// Item 33: a copy of a response from another source, ahead of the response itself, takes nothing away.
+#[test]
+fn item_33_a_response_that_was_copied_from_elsewhere_leaves_the_true_one_its_effect() {
+    let mut lone = connected();
+    let start = lone.now;
+    for _ in 0..10 {
+        let check = next_consent_check(&mut lone);
+        let response = success(&check, check.path.local).build();
+        lone.receive(ELSEWHERE, &response);
+        lone.receive(PEER, &response);
+    }
+    assert!(lone.now - start > Duration::from_secs(35));
+    assert!(lone.agent.can_send());
+    assert_eq!(lone.drops(DropReason::UnusableResponse), 10);
+    assert_eq!(lone.drops(DropReason::UnknownTransaction), 0);
+}
+
 /// Item 33: an answer to an earlier check counts (RFC 7675 §5.1).
 #[test]
 fn item_33_a_response_to_a_previous_consent_check_counts() {
@@ -196,7 +213,7 @@ fn silence_turns_the_state_to_disconnected_and_an_answer_turns_it_back() {
     world.run_for(Duration::from_secs(20));
     let (left, right) = ("192.0.2.1".parse().unwrap(), "198.51.100.2".parse().unwrap());
     world.blocked.extend([(left, right), (right, left)]);
-    world.run_for(Duration::from_millis(8_000));
+    world.run_for(Duration::from_millis(14_000));
     assert_eq!(world.state(LEFT), IceTransportState::Disconnected);
     assert_eq!(world.state(RIGHT), IceTransportState::Disconnected);
     assert!(world.nodes[LEFT].agent.can_send(), "consent is still there");
@@ -206,6 +223,29 @@ fn silence_turns_the_state_to_disconnected_and_an_answer_turns_it_back() {
         let states = node.states();
         assert_eq!(states[states.len() - 2..], [IceTransportState::Disconnected, IceTransportState::Completed]);
     }
+}
+
+/// A lite agent sends no checks, so only our own consent checks tell that it is there.
+#[test]
+fn one_lost_consent_check_does_not_turn_the_state_to_disconnected_and_three_do() {
+    let mut lone = Lone::new(IceRole::Controlling);
+    lone.add_host(PEER);
+    lone.select(PEER);
+    lone.agent.end_of_remote_candidates(lone.now, None);
+    for _ in 0..300 {
+        // The next one is lost.
+        next_consent_check(&mut lone);
+        let answered = next_consent_check(&mut lone);
+        assert_eq!(lone.agent.state(), IceTransportState::Completed);
+        lone.run_for_millis(200);
+        assert_eq!(lone.agent.state(), IceTransportState::Completed);
+        lone.succeed(&answered);
+    }
+    for _ in 0..3 {
+        next_consent_check(&mut lone);
+    }
+    lone.run_for(Duration::from_secs(2));
+    assert_eq!(lone.agent.state(), IceTransportState::Disconnected);
 }
 
 /// Checks of the other agent are a sign of life, though no consent.

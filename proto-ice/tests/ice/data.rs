@@ -6,6 +6,7 @@ use proto_ice::{DropReason, IceConfig, IceRole};
 use proto_machine::TransmitBuffer;
 
 use crate::lone::Lone;
+use crate::messages::Forge;
 use crate::world::{LEFT, RIGHT, Setup, World};
 
 const PEER: &str = "198.51.100.2:6000";
@@ -135,6 +136,77 @@ fn what_is_held_is_dropped_if_validation_fails_and_bounded_by_configuration_and_
     lone.run_for_millis(100);
     lone.validate(PEER);
     assert_eq!(lone.agent.poll_held(), None);
+}
+
+/// What is held for an early check that turns out to be none of ours does not keep its room.
+#[test]
+fn what_is_held_is_dropped_if_its_early_check_names_another_fragment() {
+    let mut lone = Lone::without_peer(IceRole::Controlled, IceConfig::default(), &["192.0.2.1"]);
+    let username = format!("{}:other", lone.agent.local_parameters().username_fragment);
+    lone.receive_forged(STRANGER, &Forge::check(1, &username, 1));
+    for number in 0..4 {
+        lone.receive(STRANGER, &record(number));
+    }
+    lone.introduce();
+    assert_eq!(lone.drops(DropReason::UnknownRemoteFragment), 1);
+    lone.receive_check(PEER);
+    lone.receive(PEER, &record(7));
+    assert_eq!(lone.drops(DropReason::HeldFull), 0);
+    lone.validate(PEER);
+    assert_eq!(lone.agent.poll_held(), Some(record(7)));
+}
+
+/// The same path may have both.
+#[test]
+fn what_is_held_is_kept_if_one_of_several_early_checks_of_its_path_is_good() {
+    let mut lone = Lone::without_peer(IceRole::Controlled, IceConfig::default(), &["192.0.2.1"]);
+    let username = format!("{}:other", lone.agent.local_parameters().username_fragment);
+    lone.receive_forged(PEER, &Forge::check(1, &username, 1));
+    lone.receive_check(PEER);
+    lone.receive(PEER, &record(7));
+    lone.introduce();
+    lone.validate(PEER);
+    assert_eq!(lone.agent.poll_held(), Some(record(7)));
+}
+
+/// The same for an early check that is one source too many.
+#[test]
+fn what_is_held_is_dropped_if_its_early_check_is_one_peer_reflexive_candidate_too_many() {
+    let mut config = IceConfig::default();
+    config.limits.remote_peer_reflexive_candidates = 1;
+    let mut lone = Lone::without_peer(IceRole::Controlled, config, &["192.0.2.1"]);
+    lone.receive_check(PEER);
+    lone.receive_check(STRANGER);
+    for number in 0..4 {
+        lone.receive(STRANGER, &record(number));
+    }
+    lone.introduce();
+    assert_eq!(lone.drops(DropReason::TooManyPeerReflexive), 1);
+    lone.receive(PEER, &record(7));
+    assert_eq!(lone.drops(DropReason::HeldFull), 0);
+    lone.validate(PEER);
+    assert_eq!(lone.agent.poll_held(), Some(record(7)));
+}
+
+/// The same for a pair that makes room for a better one before its check is sent.
+#[test]
+fn what_is_held_is_dropped_with_its_pair_if_that_makes_room() {
+    let mut config = IceConfig::default();
+    config.limits.pairs = 2;
+    let mut lone = Lone::with(IceRole::Controlled, config, &["192.0.2.1"]);
+    let (first, better) = ("198.51.100.2:6001", "198.51.100.2:6002");
+    lone.add_host(first);
+    lone.receive_check(PEER);
+    for number in 0..4 {
+        lone.receive(PEER, &record(number));
+    }
+    lone.add_host(better);
+    assert!(lone.pair(PEER).is_none());
+    lone.receive_check(better);
+    lone.receive(better, &record(7));
+    assert_eq!(lone.drops(DropReason::HeldFull), 0);
+    lone.validate(better);
+    assert_eq!(lone.agent.poll_held(), Some(record(7)));
 }
 
 /// RFC 7983 §7.

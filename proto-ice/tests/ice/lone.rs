@@ -187,10 +187,26 @@ impl Lone {
         self.receive_forged(remote, &check);
     }
 
+    /// The peer checks a pair of any socket.
+    pub(crate) fn receive_check_on(&mut self, path: Path) {
+        let check = self.peer_check();
+        self.receive_forged_on(path, &check);
+    }
+
+    /// The peer checks a pair of any socket with USE-CANDIDATE.
+    pub(crate) fn receive_nomination_on(&mut self, path: Path) {
+        let check = self.peer_check().with(crate::messages::USE_CANDIDATE, &[]);
+        self.receive_forged_on(path, &check);
+    }
+
     /// The peer sends this, signed properly.
     pub(crate) fn receive_forged(&mut self, remote: &str, forge: &Forge) {
+        self.receive_forged_on(self.path(remote), forge);
+    }
+
+    pub(crate) fn receive_forged_on(&mut self, path: Path, forge: &Forge) {
         let bytes = forge.clone().signed(&self.password()).build();
-        assert_eq!(self.receive(remote, &bytes), None);
+        assert_eq!(self.receive_on(path, &bytes), None);
     }
 
     /// The peer answers a check with success.

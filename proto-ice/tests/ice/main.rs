@@ -18,5 +18,7 @@ mod data;
 mod determinism;
 mod ending;
 mod hostile;
+mod nomination;
 mod pairs;
+mod rebinding;
 mod roles;

@@ -298,6 +298,25 @@ fn item_18_checks_are_paced_by_the_higher_of_both_proposals() {
     assert_eq!(check_times(0, Some(1)), [0, 5, 10, 15], "never more often than every 5 ms");
 }
 
+/// Item 18: signalling cannot bring checks to a standstill.
+#[test]
+fn item_18_no_proposal_makes_checks_rarer_than_one_a_second() {
+    for (ours, theirs) in [(50, Some(9_999_999_999)), (50, Some(1_001)), (9_999_999_999, None)] {
+        let config = limited(|config| config.pacing = Duration::from_millis(ours));
+        let mut lone = Lone::without_peer(IceRole::Controlled, config, &["192.0.2.1"]);
+        lone.introduce_with(theirs.map(Duration::from_millis));
+        let start = lone.now;
+        for number in 0..4 {
+            lone.add_host(&peer(number));
+        }
+        lone.run_for_millis(3_900);
+        let checks = lone.take_checks();
+        let first_to = |number: u16| checks.iter().find(|check| check.path.remote.port() == 6_000 + number).unwrap();
+        let times: Vec<_> = (0..4).map(|number| (first_to(number).at - start).as_millis()).collect();
+        assert_eq!(times, [0, 1_000, 2_000, 3_000]);
+    }
+}
+
 /// Item 18 (RFC 8445 §14.2).
 #[test]
 fn item_18_another_pacing_than_the_default_is_proposed_to_the_peer() {
@@ -307,6 +326,7 @@ fn item_18_another_pacing_than_the_default_is_proposed_to_the_peer() {
     };
     assert_eq!(proposal(50), None);
     assert_eq!(proposal(20), Some(Duration::from_millis(20)));
+    assert_eq!(proposal(5_000), Some(Duration::from_secs(1)), "what it will keep to");
 }
 
 /// Item 18: gathering and checks share the pace, and neither starves the other.

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use proto_sdp::{
-    Candidate, CandidateAddress, CandidateExtension, CandidateKind, CandidateProtocol, ComponentId, Priority, TcpType,
+    Candidate, CandidateAddress, CandidateExtension, CandidateKind, CandidateProtocol, ComponentId, HostName, Priority,
+    SessionDescription, TcpType,
 };
 
-use crate::common::candidate;
+use crate::common::{candidate, data_offer, joined, parse};
 
 const RELAYED: &str = "candidate:842163049 1 udp 1677729535 203.0.113.141 60769 typ relay raddr 10.0.0.1 rport 8998 generation 0 ufrag EEtu network-id 3 network-cost 10";
 
@@ -69,13 +70,63 @@ fn addresses_are_ipv4_ipv6_or_names() {
     let address = |text: &str| candidate(&format!("1 1 udp 1 {text} 9 typ host")).address;
     assert!(matches!(address("192.0.2.1"), CandidateAddress::Ip(IpAddr::V4(_))));
     assert!(matches!(address("2001:db8::1"), CandidateAddress::Ip(IpAddr::V6(_))));
-    for (text, local) in
-        [("047fb9f2-3bd8.local", true), ("host.LOCAL.", true), ("example.com", false), ("local", false)]
-    {
-        match address(text) {
-            CandidateAddress::Name(name) => assert_eq!(name.is_local(), local, "{text}"),
-            CandidateAddress::Ip(address) => panic!("{address}"),
-        }
+    assert!(matches!(address("example.com"), CandidateAddress::Name(_)));
+}
+
+#[test]
+fn a_local_name_is_a_single_label_under_local() {
+    for (name, local) in [
+        ("047fb9f2-3bd8.local", true),
+        ("host.LOCAL.", true),
+        ("a.b.local", false),
+        ("a..local", false),
+        ("host.local..", false),
+        (".local", false),
+        ("..local", false),
+        (".local.", false),
+        ("local", false),
+        ("local.", false),
+        ("hostlocal", false),
+        ("local.example", false),
+        ("example.com", false),
+        (".", false),
+    ] {
+        assert_eq!(HostName::new(name).unwrap().is_local(), local, "{name}");
+    }
+}
+
+#[test]
+fn a_candidate_line_with_an_unrecognized_address_is_skipped() {
+    for address in ["fe80::1%eth0", "[2001:db8::1]", "2001:db8::1::1", "host+name", "ä.example"] {
+        let mut lines = data_offer();
+        lines.extend([
+            format!("a=candidate:1 1 udp 2113937151 {address} 4711 typ host"),
+            format!("a=candidate:2 1 udp 2113937151 192.0.2.1 4712 typ srflx raddr {address} rport 4711"),
+            "a=candidate:3 1 udp 2113937151 192.0.2.1 4713 typ host".to_owned(),
+        ]);
+        let candidates = &parse(&joined(&lines)).media[0].candidates;
+        let ports: Vec<u16> = candidates.iter().map(|candidate| candidate.port).collect();
+        assert_eq!(ports, [4713], "{address}");
+        // On its own, there is nothing to go on with.
+        assert!(format!("1 1 udp 1 {address} 9 typ host").parse::<Candidate>().is_err(), "{address}");
+    }
+}
+
+#[test]
+fn an_unrecognized_address_does_not_excuse_what_else_is_wrong_in_its_line() {
+    for (fields, message) in [
+        ("0 udp 1 fe80::1%eth0 9 typ host", "candidate component is 0, expected a number from 1 to 256"),
+        ("1 udp 1 fe80::1%eth0 70000 typ host", "candidate port is 70000, expected a number from 0 to 65535"),
+        ("1 udp 1 fe80::1%eth0 9 host", "candidate typ is \"host\", expected typ"),
+        (
+            "1 udp 1 192.0.2.1 9 typ srflx raddr fe80::1%eth0 rport 70000",
+            "candidate rport is 70000, expected a number from 0 to 65535",
+        ),
+    ] {
+        let mut lines = data_offer();
+        lines.push(format!("a=candidate:1 {fields}"));
+        let error = SessionDescription::parse(&joined(&lines)).unwrap_err();
+        assert_eq!(error.to_string(), format!("line {}: {message}", lines.len()));
     }
 }
 
@@ -157,7 +208,7 @@ fn an_extension_cannot_pose_as_a_field() {
 
 #[test]
 fn a_host_name_cannot_pose_as_an_address() {
-    assert!(proto_sdp::HostName::new("192.0.2.1").is_err());
-    assert!(proto_sdp::HostName::new("a b").is_err());
-    assert!(proto_sdp::HostName::new(&"a".repeat(256)).is_err());
+    assert!(HostName::new("192.0.2.1").is_err());
+    assert!(HostName::new("a b").is_err());
+    assert!(HostName::new(&"a".repeat(256)).is_err());
 }

@@ -1,8 +1,9 @@
 //! Every bound is reached, and the line that goes beyond it is named.
 
 use proto_sdp::limits::{
-    MAX_CANDIDATE_EXTENSIONS, MAX_CANDIDATES, MAX_DESCRIPTION_BYTES, MAX_FINGERPRINTS, MAX_FORMATS, MAX_GROUPS,
-    MAX_ICE_OPTIONS, MAX_LINE_BYTES, MAX_LINES, MAX_MEDIA_SECTIONS, MAX_SCTP_INIT_BYTES,
+    MAX_CANDIDATE_BYTES, MAX_CANDIDATE_EXTENSIONS, MAX_CANDIDATES, MAX_CANDIDATES_IN_DESCRIPTION,
+    MAX_DESCRIPTION_BYTES, MAX_FINGERPRINTS, MAX_FORMATS, MAX_GROUPS, MAX_ICE_OPTIONS, MAX_LINE_BYTES, MAX_LINES,
+    MAX_MEDIA_SECTIONS, MAX_SCTP_INIT_BYTES,
 };
 use proto_sdp::{Attribute, Candidate, IceOptions, SctpInit, SdpError, SdpErrorKind, SessionDescription};
 
@@ -97,6 +98,44 @@ fn candidates_of_a_section_are_limited() {
 }
 
 #[test]
+fn candidates_of_a_description_are_limited_over_all_its_sections() {
+    // Sections that are nearly full, so that no section reaches its own limit.
+    let section = MAX_CANDIDATES;
+    let line = |index: usize| match index % section {
+        0 => "m=audio 0 RTP/AVP 0".to_owned(),
+        _ => format!("a=candidate:{index} 1 udp 1 192.0.2.1 9 typ host"),
+    };
+    let full = MAX_CANDIDATES_IN_DESCRIPTION + MAX_CANDIDATES_IN_DESCRIPTION.div_ceil(section - 1);
+    let (text, _) = with_lines(full, line);
+    let description = SessionDescription::parse(&text).unwrap();
+    let found: usize = description.media.iter().map(|media| media.candidates.len()).sum();
+    assert_eq!(found, MAX_CANDIDATES_IN_DESCRIPTION);
+    assert!(description.media.iter().all(|media| media.candidates.len() < MAX_CANDIDATES));
+
+    let (text, before) = with_lines(full + 1, line);
+    let error = error_of(&text);
+    assert_eq!(error.line(), before + full + 1, "{error}");
+    let limit = MAX_CANDIDATES_IN_DESCRIPTION;
+    assert_eq!(error.kind(), &SdpErrorKind::TooMany { what: "candidates in all sections", limit });
+}
+
+#[test]
+fn candidate_lines_that_are_skipped_count_for_no_limit() {
+    let (text, _) = with_lines(2 * MAX_CANDIDATES_IN_DESCRIPTION, |index| match index % MAX_CANDIDATES {
+        0 => format!("a=candidate:{index} 1 udp 1 192.0.2.1 9 typ host"),
+        _ => format!("a=candidate:{index} 1 udp 1 fe80::1%eth0 9 typ host"),
+    });
+    let description = SessionDescription::parse(&text).unwrap();
+    assert_eq!(description.media[0].candidates.len(), 2 * MAX_CANDIDATES_IN_DESCRIPTION / MAX_CANDIDATES);
+    // Nor do they break the limit once it is reached.
+    let (text, _) = with_lines(MAX_CANDIDATES + 1, |index| match index {
+        MAX_CANDIDATES => "a=candidate:1 1 udp 1 fe80::1%eth0 9 typ host".to_owned(),
+        _ => format!("a=candidate:{index} 1 udp 1 192.0.2.1 9 typ host"),
+    });
+    assert_eq!(SessionDescription::parse(&text).unwrap().media[0].candidates.len(), MAX_CANDIDATES);
+}
+
+#[test]
 fn fingerprints_of_a_section_are_limited() {
     let fingerprint = data_offer().into_iter().find(|line| line.starts_with("a=fingerprint")).unwrap();
     assert_limit(MAX_FINGERPRINTS, 1, |_| fingerprint.clone());
@@ -150,6 +189,37 @@ fn candidate_extensions_are_limited() {
 fn a_candidate_alone_is_as_long_as_a_line_at_most() {
     let line = format!("1 1 udp 1 192.0.2.1 9 typ host{}", " ".repeat(MAX_LINE_BYTES));
     assert!(line.parse::<Candidate>().is_err());
+}
+
+#[test]
+fn a_candidate_has_512_bytes_at_most_however_it_is_prefixed() {
+    let line = |length: usize| {
+        let start = format!("1 1 udp 1 192.0.2.1 9 typ host a {} b ", "x".repeat(240));
+        let value = "y".repeat(length - start.len());
+        start + &value
+    };
+    for prefix in ["", "candidate:", "a=candidate:"] {
+        assert!(format!("{prefix}{}", line(MAX_CANDIDATE_BYTES)).parse::<Candidate>().is_ok());
+        let error = format!("{prefix}{}", line(MAX_CANDIDATE_BYTES + 1)).parse::<Candidate>().unwrap_err();
+        assert_eq!(error.to_string(), "candidate has 513 characters, expected 1 to 512");
+    }
+    let (text, _) = with_lines(1, |_| format!("a=candidate:{}", line(MAX_CANDIDATE_BYTES)));
+    SessionDescription::parse(&text).unwrap();
+    let (text, before) = with_lines(1, |_| format!("a=candidate:{}", line(MAX_CANDIDATE_BYTES + 1)));
+    assert_eq!(error_of(&text).line(), before + 1);
+}
+
+#[test]
+fn a_candidate_that_was_read_is_not_too_long_to_be_read_again() {
+    // Written in decimal, the address is longer than it is here.
+    let line =
+        |length: usize| format!("1 1 udp 1 ::ffff:fefe:fefe 9 typ host a {} b {}", "x".repeat(250), "y".repeat(length));
+    for length in 1..=256 {
+        if let Ok(candidate) = line(length).parse::<Candidate>() {
+            assert_eq!(candidate.to_string().parse().as_ref(), Ok(&candidate), "{length}");
+        }
+    }
+    assert!(line(256).parse::<Candidate>().is_err());
 }
 
 #[test]

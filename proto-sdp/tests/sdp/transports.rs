@@ -1,8 +1,23 @@
 //! What an offer and its answer agree on, for recorded pairs and for the parameters one by one.
 
-use proto_sdp::{DataSection, DtlsRole, MaxMessageSize, SctpPort, Side, Stable, negotiate};
+use proto_sdp::{
+    DataSection, DtlsRole, MaxMessageSize, SctpPort, SessionDescription, Side, Stable, TransportParameters,
+};
 
 use crate::common::{Pair, accepted, answer_to, data_offer, data_offer_with, fixture, fixtures, joined, parse};
+
+/// What an offer and its answer agree on, by the states that lead there.
+fn agreed(offer: &SessionDescription, answer: &SessionDescription, answerer: Side) -> TransportParameters {
+    let (offer, answer) = (offer.clone(), answer.clone());
+    let stable = match answerer {
+        Side::Remote => Stable::default().set_local_offer(offer).unwrap().set_remote_answer(answer).unwrap(),
+        Side::Local => Stable::default().set_remote_offer(offer).unwrap().set_local_answer(answer).unwrap(),
+    };
+    match stable.current().unwrap().data_section() {
+        DataSection::Accepted(transport) => *transport,
+        other => panic!("{other:?}"),
+    }
+}
 
 #[test]
 fn every_recorded_pair_is_accepted_by_the_state_machine() {
@@ -28,11 +43,7 @@ fn every_recorded_pair_is_accepted_by_the_state_machine() {
 fn the_recorded_data_exchange_of_chromium_is_read_from_both_ends() {
     let offer = parse(&fixture("chromium/dc.offer"));
     let answer = parse(&fixture("chromium/dc.answer"));
-    let get = |answerer| match negotiate(&offer, &answer, answerer).unwrap() {
-        DataSection::Accepted(transport) => *transport,
-        other => panic!("{other:?}"),
-    };
-    let offerer = get(Side::Remote);
+    let offerer = agreed(&offer, &answer, Side::Remote);
     assert_eq!(offerer.username_fragment.as_str(), "jy7P");
     assert_eq!(offerer.password.as_str(), "UVdfw10VcRpzSE/uWY6Q2l0V");
     assert_eq!(offerer.dtls_role, DtlsRole::Server);
@@ -43,7 +54,7 @@ fn the_recorded_data_exchange_of_chromium_is_read_from_both_ends() {
     assert!(!offerer.end_of_candidates && !offerer.ice_lite);
     assert!(offerer.ice_options.trickle() && !offerer.ice_options.ice2());
 
-    let answerer = get(Side::Local);
+    let answerer = agreed(&offer, &answer, Side::Local);
     assert_eq!(answerer.username_fragment.as_str(), "qcT4");
     assert_eq!(answerer.dtls_role, DtlsRole::Client);
 }
@@ -52,9 +63,7 @@ fn the_recorded_data_exchange_of_chromium_is_read_from_both_ends() {
 fn firefox_answers_from_the_session_level_and_from_its_tagged_section() {
     let offer = parse(&fixture("firefox/av_dc_maxbundle.offer"));
     let answer = parse(&fixture("firefox/av_dc_maxbundle.answer"));
-    let DataSection::Accepted(transport) = negotiate(&offer, &answer, Side::Remote).unwrap() else {
-        panic!();
-    };
+    let transport = agreed(&offer, &answer, Side::Remote);
     assert_eq!(transport.section.index, 2);
     assert_eq!(transport.fingerprints[0].bytes()[0], 0x95);
     assert_eq!(transport.candidates.len(), 4);

@@ -1,6 +1,9 @@
 //! Candidates that come after their description.
 
-use proto_sdp::limits::MAX_CANDIDATES;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use proto_sdp::limits::{MAX_CANDIDATES, MAX_CANDIDATES_IN_DESCRIPTION};
 use proto_sdp::{CandidateTarget, Negotiation, Side, TrickleError, TypedDescription};
 
 use crate::common::{Pair, accepted, candidate, data_offer, fixture, joined, local, mid, offer_of, parameters, remote};
@@ -118,6 +121,79 @@ fn candidates_of_a_section_are_limited() {
     // One that is known already is still fine.
     pair.alice.add_candidate(Side::Remote, mid("0"), &line(0)).unwrap();
     assert_eq!(remote(&pair.alice).media[0].candidates.len(), MAX_CANDIDATES);
+}
+
+/// Sections to fill, and one more.
+const SECTIONS: usize = MAX_CANDIDATES_IN_DESCRIPTION / MAX_CANDIDATES + 1;
+
+/// Has an offer of data channels bundled with audio: sections that share the data section's transport and have no
+/// candidates.
+fn with_bundled_offer() -> Negotiation {
+    let mids: Vec<String> = (0..SECTIONS).map(|mid| mid.to_string()).collect();
+    let mut text = joined(&data_offer()).replace("BUNDLE 0", &format!("BUNDLE {}", mids.join(" ")));
+    for mid in &mids[1..] {
+        let _ = write!(text, "m=audio 0 UDP/TLS/RTP/SAVPF 0\r\na=bundle-only\r\na=mid:{mid}\r\n");
+    }
+    let mut negotiation = Negotiation::new(7);
+    negotiation.set_remote_description(offer_of(&text)).unwrap();
+    negotiation
+}
+
+fn answered(mut negotiation: Negotiation) -> Negotiation {
+    let answer = negotiation.create_answer(&parameters("ours")).unwrap();
+    negotiation.set_local_description(TypedDescription::Answer(answer)).unwrap();
+    negotiation
+}
+
+/// Fills all sections but the first one: as many candidates as a description may have.
+fn full() -> Negotiation {
+    let mut negotiation = with_bundled_offer();
+    for port in 0..MAX_CANDIDATES_IN_DESCRIPTION {
+        let target = index(1 + port / MAX_CANDIDATES);
+        negotiation.add_candidate(Side::Remote, target, &line(u16::try_from(port).unwrap())).unwrap();
+    }
+    negotiation
+}
+
+#[test]
+fn candidates_of_a_description_are_limited_over_all_its_sections() {
+    let mut negotiation = full();
+    let before = negotiation.signaling().clone();
+    assert!(remote(&negotiation).media[0].candidates.is_empty());
+    assert_eq!(negotiation.add_candidate(Side::Remote, index(0), &line(9999)), Err(TrickleError::TooManyCandidates));
+    // A candidate that another section has would be one more all the same.
+    assert_eq!(negotiation.add_candidate(Side::Remote, index(0), &line(0)), Err(TrickleError::TooManyCandidates));
+    // One that its section has already is still fine.
+    negotiation.add_candidate(Side::Remote, index(1), &line(0)).unwrap();
+    assert_eq!(negotiation.signaling(), &before);
+}
+
+#[test]
+fn candidates_in_the_text_count_when_more_are_trickled() {
+    let mut negotiation = full();
+    let text = remote(&negotiation).to_string();
+    negotiation.rollback().unwrap();
+    negotiation.set_remote_description(offer_of(&text)).unwrap();
+    assert_eq!(negotiation.add_candidate(Side::Remote, index(0), &line(9999)), Err(TrickleError::TooManyCandidates));
+}
+
+#[test]
+fn what_is_agreed_has_no_more_candidates_than_a_description_and_each_one_once() {
+    let candidates = accepted(&answered(full())).candidates;
+    assert_eq!(candidates.len(), MAX_CANDIDATES_IN_DESCRIPTION);
+    let ports: BTreeSet<u16> = candidates.iter().map(|(_, candidate)| candidate.port).collect();
+    assert_eq!(ports.len(), MAX_CANDIDATES_IN_DESCRIPTION);
+    assert!(candidates.is_sorted_by_key(|(_, candidate)| candidate.port), "the order is that of the sections");
+
+    let mut negotiation = with_bundled_offer();
+    for section in 1..SECTIONS {
+        for port in 0..4 {
+            negotiation.add_candidate(Side::Remote, index(section), &line(port)).unwrap();
+        }
+    }
+    let candidates = accepted(&answered(negotiation)).candidates;
+    assert_eq!(candidates.len(), 4);
+    assert!(candidates.iter().all(|(section, _)| section.index == 1), "the first section that has it");
 }
 
 #[test]

@@ -25,7 +25,15 @@ fn admit_packet(packet: &Bytes, discarded: &[u16]) -> Admitted {
     let discarded = discarded.iter().copied().collect();
     let (header, chunks) = packet::parse(packet).unwrap();
     let resets = Resets::default();
-    let context = Context { reply: REPLY, inbound_streams: 100, discarded: &discarded, resets: &resets };
+    let received = Received::new(0, 64 * 1024);
+    let context = Context {
+        reply: REPLY,
+        inbound_streams: 100,
+        discarded: &discarded,
+        resets: &resets,
+        received: &received,
+        answers: 2,
+    };
     admit(packet, header, &chunks, context)
 }
 
@@ -100,6 +108,35 @@ fn data_without_data_or_beyond_the_streams_is_a_violation() {
         assert_eq!(admit_packet(&packet_of(&[(chunk_type::DATA, 3, &value)]), &[]).violation, Some(expected));
     }
     assert_eq!(admit_packet(&packet_of(&[(chunk_type::DATA, 3, &data(3, 99, 51, b"x"))]), &[]).violation, None);
+}
+
+#[test]
+fn data_far_behind_what_is_missing_is_left_out() {
+    let far = |tsn: u32| [&tsn.to_be_bytes()[..], &data(3, 1, 53, b"x")[4..]].concat();
+    let bound = u32::try_from(super::super::received::MAX_AHEAD).unwrap();
+    let (last, beyond) = (far(bound), far(bound + 1));
+    let packet = packet_of(&[(chunk_type::DATA, 3, &last), (chunk_type::DATA, 3, &beyond)]);
+    let admitted = admit_packet(&packet, &[]);
+    assert_eq!((kinds(&admitted.packet.unwrap()).len(), admitted.skipped), (1, 1));
+}
+
+#[test]
+fn what_must_be_answered_is_left_out_beyond_a_bound() {
+    let heartbeat = (chunk_type::HEARTBEAT, 0, &[0, 1, 0, 8, 1, 2, 3, 4][..]);
+    let admitted = admit_packet(&packet_of(&[heartbeat; 5]), &[]);
+    assert_eq!((kinds(&admitted.packet.unwrap()).len(), admitted.skipped, admitted.answered), (2, 3, 2));
+}
+
+#[test]
+fn a_shutdown_counts_only_if_it_is_passed_on() {
+    let shutdown = |value: &[u8]| admit_packet(&packet_of(&[(chunk_type::SHUTDOWN, 0, value)]), &[]).shutdown;
+    assert!(shutdown(&[0; 4]));
+    assert!(!shutdown(&[0; 3]) && !shutdown(&[0; 8]));
+    let behind_the_end = packet_of(&[(0x3F, 0, b"unknown"), (chunk_type::SHUTDOWN, 0, &[0; 4])]);
+    assert!(!admit_packet(&behind_the_end, &[]).shutdown);
+    let mut forged = packet_of(&[(chunk_type::SHUTDOWN, 0, &[0; 4])]).to_vec();
+    forged[8] ^= 1;
+    assert!(!admit_packet(&forged.into(), &[]).shutdown);
 }
 
 #[test]
