@@ -142,7 +142,12 @@ impl DataChannels {
 
     /// Hands to SCTP what the window permits: messages in turns by priority, then resets.
     pub(crate) fn flush(&mut self, now: Timestamp, sctp: &mut Sctp, sctp_events: &mut Vec<SctpEvent>) {
-        if !matches!(self.link, Link::Up { .. }) || sctp.is_shutting_down() {
+        if !matches!(self.link, Link::Up { .. }) {
+            return;
+        }
+        if sctp.is_shutting_down() {
+            // No stream is reset any more: the end of the association closes all channels.
+            self.resets.clear();
             return;
         }
         while self.sending.window_used < self.limits.send_window {

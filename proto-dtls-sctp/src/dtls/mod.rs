@@ -263,6 +263,10 @@ impl Dtls {
         let instant = self.clock.instant(now);
         let result = self.with_generator(|this| this.engine().map_or(Ok(()), |engine| engine.handle_timeout(instant)));
         self.conclude(now, result, events);
+        // What is due again as soon as it was done is the next acknowledgement of the same gap in the handshake, without end. It waits for a quarter of the retransmission timer
+        // (RFC 9147 §7.1).
+        let pause = self.settings.retransmission_timeout / 4;
+        self.deadline = self.deadline.map(|deadline| if deadline > now { deadline } else { now + pause });
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {

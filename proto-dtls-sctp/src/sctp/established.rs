@@ -161,7 +161,7 @@ impl Established {
             inbound_streams,
             discarded: BTreeSet::new(),
             nearly_free: BTreeSet::new(),
-            resets: Resets::default(),
+            resets: Resets::new(peer.initial_tsn),
             received: Received::new(peer.initial_tsn.wrapping_sub(1), settings.max_receive_message_size),
             packets: VecDeque::new(),
             replies: VecDeque::new(),
@@ -206,11 +206,14 @@ impl Established {
         header: Header,
         chunks: &[Chunk<'_>],
     ) -> Admitted {
+        let reconfigures = chunks.iter().any(|chunk| chunk.kind == chunk_type::RE_CONFIG);
+        let known = if reconfigures { self.association.stream_ids() } else { Vec::new() };
         let context = Context {
             reply: self.header,
             inbound_streams: self.inbound_streams,
             discarded: &self.discarded,
             resets: &self.resets,
+            known: &known,
             received: &self.received,
             answers: MAX_ANSWERS.saturating_sub(self.answered),
         };
@@ -227,6 +230,9 @@ impl Established {
         }
         if let Some(packet) = admitted.packet.take() {
             self.note_data(chunks);
+            if let Some(request) = admitted.request.take() {
+                self.resets.accept(&request, &known);
+            }
             if self.window.is_closed() && chunks.iter().any(|chunk| chunk.kind == chunk_type::DATA) {
                 self.window.probe = Some(packet.clone());
             }
@@ -272,6 +278,7 @@ impl Established {
                 Event::Stream(StreamEvent::Finished { id }) => {
                     // What comes now is of the next owner.
                     self.discarded.remove(&id);
+                    self.resets.finish(id);
                     events.push(SctpEvent::IncomingReset(id));
                 }
                 Event::Stream(StreamEvent::ResetComplete { id }) => {
@@ -339,6 +346,9 @@ impl Established {
         if let Some(reply) = self.replies.pop_front() {
             return Some(reply);
         }
+        if let Some(request) = self.resets.release() {
+            self.queue(now, request);
+        }
         // Every call may put out a whole congestion window of retransmissions, so that there is one for each thing that happens.
         while self.packets.is_empty() && (std::mem::take(&mut self.woken) || self.burst < MIN_BURST) {
             let Some(transmit) = self.association.poll_transmit(self.clock.instant(now)) else {
@@ -375,6 +385,7 @@ impl Established {
             }
             Some(&chunk_type::RE_CONFIG) => match self.resets.outgoing(packet) {
                 Outgoing::Send(packet) => self.packets.push_back(packet),
+                Outgoing::Hold => {}
                 Outgoing::Answer(answer) => {
                     self.give(now, packet::single(self.local_header, chunk_type::RE_CONFIG, 0, &answer));
                 }
@@ -446,6 +457,7 @@ impl Established {
             // It fails only when the association is not established, and then all streams are gone.
             let _ = open.close();
             self.discarded.insert(stream);
+            self.resets.want(stream);
         }
     }
 }

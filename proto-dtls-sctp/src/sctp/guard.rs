@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::packet::{self, Chunk, Header, Writer, cause, chunk_type};
 use super::received::Received;
-use super::resets::{OUTGOING_RESET, RESPONSE, Resets};
+use super::resets::{OUTGOING_RESET, RESPONSE, Request, Resets};
 
 /// Bytes of a DATA chunk in front of the payload (RFC 9260 §3.3.1), without the chunk header.
 const DATA_HEADER_SIZE: usize = 12;
@@ -100,6 +100,8 @@ pub(crate) struct Admitted {
     pub(crate) answered: usize,
     /// The association is given SHUTDOWN.
     pub(crate) shutdown: bool,
+    /// A new request of the peer to reset streams that the association is given.
+    pub(super) request: Option<Request>,
     /// The peer broke a rule for which the association must end, with this cause.
     pub(crate) violation: Option<u16>,
 }
@@ -113,8 +115,10 @@ pub(super) struct Context<'a> {
     pub(crate) inbound_streams: u16,
     /// Streams whose data nobody will read any more.
     pub(crate) discarded: &'a BTreeSet<u16>,
-    /// Own requests to reset streams.
+    /// Requests to reset streams.
     pub(crate) resets: &'a Resets,
+    /// Streams that the association knows, if the packet has a RE-CONFIG chunk.
+    pub(super) known: &'a [u16],
     /// What has come.
     pub(crate) received: &'a Received,
     /// How many chunks may be answered at once.
@@ -134,7 +138,13 @@ pub(super) fn admit(packet: &Bytes, header: Header, chunks: &[Chunk<'_>], contex
             continue;
         }
         admitted.answered += usize::from(answered);
-        match inspect(chunk, context) {
+        // RFC 6525 §5.1.1: one request at a time.
+        let verdict = if chunk.kind == chunk_type::RE_CONFIG && admitted.request.is_some() {
+            Verdict::Skip
+        } else {
+            inspect(chunk, context, &mut admitted.request)
+        };
+        match verdict {
             Verdict::Pass => kept.push((*chunk, None)),
             Verdict::Change(value) => {
                 changed = true;
@@ -172,8 +182,12 @@ pub(super) fn admit(packet: &Bytes, header: Header, chunks: &[Chunk<'_>], contex
         }
         admitted.packet = Some(writer.finish());
     }
-    admitted.shutdown = kept.iter().any(|(chunk, _)| chunk.kind == chunk_type::SHUTDOWN)
-        && admitted.packet.as_deref().is_some_and(packet::checksum_is_valid);
+    let shutdown = kept.iter().any(|(chunk, _)| chunk.kind == chunk_type::SHUTDOWN);
+    if shutdown || admitted.request.is_some() {
+        let valid = admitted.packet.as_deref().is_some_and(packet::checksum_is_valid);
+        admitted.shutdown = shutdown && valid;
+        admitted.request = admitted.request.filter(|_| valid);
+    }
     admitted
 }
 
@@ -188,7 +202,7 @@ enum Verdict {
     Unknown,
 }
 
-fn inspect(chunk: &Chunk<'_>, context: Context<'_>) -> Verdict {
+fn inspect(chunk: &Chunk<'_>, context: Context<'_>, request: &mut Option<Request>) -> Verdict {
     let length = chunk.value.len();
     let pass_if = |permitted| if permitted { Verdict::Pass } else { Verdict::Skip };
     match chunk.kind {
@@ -202,7 +216,7 @@ fn inspect(chunk: &Chunk<'_>, context: Context<'_>) -> Verdict {
         chunk_type::SHUTDOWN => pass_if(length == 4),
         chunk_type::SHUTDOWN_ACK | chunk_type::SHUTDOWN_COMPLETE => pass_if(length == 0),
         chunk_type::FORWARD_TSN => pass_if(length >= 4 && length.is_multiple_of(4)),
-        chunk_type::RE_CONFIG => inspect_reconfiguration(chunk.value, context.resets),
+        chunk_type::RE_CONFIG => inspect_reconfiguration(chunk.value, context, request),
         chunk_type::INIT
         | chunk_type::INIT_ACK
         | chunk_type::HEARTBEAT_ACK
@@ -250,15 +264,16 @@ fn inspect_data(chunk: &Chunk<'_>, context: Context<'_>) -> Verdict {
     Verdict::Change(value)
 }
 
-fn inspect_reconfiguration(value: &[u8], resets: &Resets) -> Verdict {
+fn inspect_reconfiguration(value: &[u8], context: Context<'_>, request: &mut Option<Request>) -> Verdict {
     use reconfiguration_parameter as kind;
     let mut count = 0;
+    let mut requests = 0;
     for parameter in packet::parameters(value) {
         count += 1;
         let Some(parameter) = parameter else { return Verdict::Skip };
         let length = parameter.value.len();
         match parameter.kind {
-            OUTGOING_RESET if length >= 12 && length.is_multiple_of(2) => {}
+            OUTGOING_RESET if length >= 12 && length.is_multiple_of(2) => requests += 1,
             RESPONSE if length == 8 || length == 16 => {}
             kind::INCOMING_RESET | kind::TSN_RESET | kind::ADD_OUTGOING_STREAMS | kind::ADD_INCOMING_STREAMS => {
                 return packet::u32_at(parameter.value, 0).map_or(Verdict::Skip, Verdict::Deny);
@@ -266,11 +281,13 @@ fn inspect_reconfiguration(value: &[u8], resets: &Resets) -> Verdict {
             _ => return Verdict::Skip,
         }
     }
-    // RFC 6525 §3.1: one or two parameters.
-    if !matches!(count, 1 | 2) {
+    // RFC 6525 §3.1: one or two parameters, and not twice the same request.
+    if !matches!(count, 1 | 2) || requests > 1 {
         return Verdict::Skip;
     }
-    resets.incoming(value).map_or(Verdict::Pass, Verdict::Change)
+    let incoming = context.resets.incoming(value, context.known);
+    *request = incoming.request;
+    incoming.changed.map_or(Verdict::Pass, Verdict::Change)
 }
 
 fn sack_length(value: &[u8]) -> Option<usize> {

@@ -124,6 +124,8 @@ fn talk(mut foreign: Foreign, drop_own_init: bool) {
     for stream in [3, 5] {
         assert!(events.contains(&SctpEvent::ResetComplete(stream)), "{events:?}");
         assert!(foreign.resets.contains(&stream), "{:?}", foreign.resets);
+        // The other side resets a stream again in answer to the answer: that is not the reset of a next owner.
+        assert_eq!(events.iter().filter(|&&event| event == SctpEvent::IncomingReset(stream)).count(), 1, "{events:?}");
     }
     own.abort();
     run(&mut own, &mut foreign, &mut now, epoch, false);

@@ -149,6 +149,51 @@ fn a_message_in_crumbs_ends_the_association() {
     }
 }
 
+/// An ordered message to the left end, on stream 3.
+fn ordered(ends: &Ends, offset: u32, sequence_number: u16, payload: &[u8]) -> Bytes {
+    let mut value = ends.ends[1].handshake.local().initial_tsn.wrapping_add(offset).to_be_bytes().to_vec();
+    value.extend_from_slice(&[0, 3]);
+    value.extend_from_slice(&sequence_number.to_be_bytes());
+    value.extend_from_slice(&[0, 0, 0, 53]);
+    value.extend_from_slice(payload);
+    packet::single(ends.header_to(0), chunk_type::DATA, 3, &value)
+}
+
+/// The window that the left end tells last, in bytes.
+fn window(ends: &mut Ends) -> u32 {
+    let packets = flight(ends, 0);
+    packets.iter().rev().find_map(|packet| outgoing::acknowledgement(packet)).unwrap().window
+}
+
+#[test]
+fn messages_behind_one_that_never_comes_take_the_window_and_not_more() {
+    let mut ends = Ends::established(SETTINGS);
+    let mut taken = 0;
+    while ends.lost(0).is_none() {
+        assert!(taken < SETTINGS.receive_window + 1000, "{taken} bytes wait");
+        let number = taken / 1000;
+        let message = ordered(&ends, number, u16::try_from(number + 1).unwrap(), &[7; 1000]);
+        ends.give(0, &message);
+        flight(&mut ends, 0);
+        taken += 1000;
+    }
+    assert_eq!(ends.lost(0).map(|failure| failure.reason), Some(SctpFailureReason::PeerMisbehaved));
+    assert!(taken >= SETTINGS.receive_window, "{taken} bytes do not fill the window");
+}
+
+#[test]
+fn messages_wait_for_one_before_them_up_to_half_the_sequence_numbers_ahead() {
+    let mut ends = Ends::established(SETTINGS);
+    let waiting = [1, 100, 32_767, 32_768];
+    let old = [32_769, 50_000, u16::MAX];
+    for (offset, &sequence_number) in (0..).zip(waiting.iter().chain(&old)) {
+        let message = ordered(&ends, offset, sequence_number, &[7; 1000]);
+        ends.give(0, &message);
+    }
+    assert_eq!(window(&mut ends), SETTINGS.receive_window - 1000 * 4);
+    assert_eq!(ends.read(0, 3), None);
+}
+
 #[test]
 fn answers_wait_up_to_a_bound_while_nothing_can_be_sent() {
     let mut ends = Ends::established(SETTINGS);

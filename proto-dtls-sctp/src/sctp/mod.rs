@@ -380,4 +380,6 @@ mod interop_tests;
 #[cfg(test)]
 mod load_tests;
 #[cfg(test)]
+mod reset_tests;
+#[cfg(test)]
 mod tests;

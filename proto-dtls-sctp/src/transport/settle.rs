@@ -191,3 +191,33 @@ impl SecureTransport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use proto_machine::{Machine, Seed};
+
+    use super::*;
+    use crate::{Certificate, Entropy, SecureTransportConfig};
+
+    #[test]
+    fn the_warning_comes_once_with_the_record_that_reaches_the_threshold() {
+        let certificate = Certificate::generate(Seed::from_number(1), Duration::from_secs(1), Entropy::System).unwrap();
+        let config = SecureTransportConfig::new(Arc::new(certificate));
+        let mut transport = SecureTransport::new(config, Seed::from_number(1));
+        let mut warned_at = Vec::new();
+        for records in 92_000..94_000 {
+            transport.statistics.random_nonce_records = records;
+            transport.watch_nonces(Timestamp::ZERO);
+            while let Some(event) = transport.poll_event() {
+                assert_eq!(event, SecureEvent::NonceWarning);
+                warned_at.push(records);
+            }
+        }
+        // 2^16.5
+        assert_eq!(warned_at, [92_682]);
+        assert_eq!(transport.failure(), None);
+    }
+}

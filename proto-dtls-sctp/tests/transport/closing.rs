@@ -9,6 +9,7 @@ use proto_dtls_sctp::{
 use proto_machine::Machine;
 
 use crate::common::{LEFT, Pair, Path, RIGHT};
+use crate::raw::{Duo, Version, open};
 
 #[test]
 fn what_was_sent_before_the_close_is_delivered_and_then_both_sides_are_closed() {
@@ -243,4 +244,38 @@ fn a_transport_that_is_closed_during_the_handshake_is_silent() {
     pair.rest(Duration::from_secs(1));
     assert_eq!(pair.ends[LEFT].transport.dtls_state(), DtlsTransportState::Closed);
     assert_eq!(pair.ends[LEFT].transport.poll_timeout(), None);
+}
+
+#[test]
+fn what_follows_from_a_reset_that_is_not_sent_is_sent_in_the_same_turn() {
+    let mut duo = Duo::new(Version::Only13, DtlsRole::Client);
+    duo.associate(64);
+    let first_request = 1000_u32;
+    duo.send_data(0, 0, 50, &open("first"));
+    let Some(&SecureEvent::DataChannel { channel }) = duo.events.last() else { panic!("{:?}", duo.events) };
+    // The transport resets the stream, the peer does without a word about that, and uses it again.
+    duo.answers = false;
+    duo.transport.close_channel(duo.now, channel).unwrap();
+    duo.exchange();
+    let request = [first_request, 0, duo.sctp.tsn - 1].map(u32::to_be_bytes).concat();
+    duo.send_chunks(&[(130, 0, &[&[0, 13, 0, 18], &request[..], &[0, 0]].concat())]);
+    duo.send_data(0, 0, 50, &open("second"));
+    duo.rest(Duration::from_secs(1));
+    let acknowledgements = duo.received(0).len();
+    // Now it answers. The transport owes it nothing for that but what the second owner of the stream is owed.
+    let own_request = duo.received(130).into_iter().find(|value| value[..2] == [0, 13]).unwrap();
+    let response = [&[0, 16, 0, 12], &own_request[4..8], &[0, 0, 0, 1]].concat();
+    let packet = duo.packet(&[(130, 0, &response)]);
+    duo.raw.send(&packet);
+    for mut datagram in std::mem::take(&mut duo.raw.outgoing) {
+        duo.transport.handle_datagram(duo.now, &mut datagram);
+    }
+    for datagram in duo.sent() {
+        duo.raw.handle(duo.now, &datagram);
+    }
+    let data = duo.received(0);
+    assert_eq!(data.len(), acknowledgements + 1);
+    assert!(data.last().is_some_and(|value| value[4..6] == [0, 0] && value[12..] == [2]), "a DATA_CHANNEL_ACK");
+    duo.poll_events();
+    assert!(duo.has(&SecureEvent::ChannelClosed { channel }));
 }

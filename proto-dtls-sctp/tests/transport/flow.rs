@@ -137,6 +137,12 @@ fn channels_that_come_and_go_unseen_are_bounded() {
     // A channel that was opened and closed leaves three events and its label.
     let bound = 64 * 1024 / (3 * 64 + 500) + 2;
     assert!((bound / 2..=bound).contains(&most), "{most} channels wait for their events to be polled");
+    // Nothing is stuck once they are.
+    pair.ends[RIGHT].polls_events = true;
+    pair.rest(Duration::from_secs(60));
+    let left_over = pair.ends.each_ref().map(|end| end.transport.channels().count());
+    assert_eq!(left_over, [0, 0]);
+    assert!(pair.ends[RIGHT].announced().len() >= most);
 }
 
 #[test]

@@ -67,3 +67,36 @@ fn an_id_can_be_used_again_on_a_bad_path() {
         reuse(seed, path, 12, &[&[LEFT], &[RIGHT], &[LEFT, RIGHT]]);
     }
 }
+
+/// The left end opens a channel, sends a message, closes at once, and does so again with the same id as soon as it is free. Returns what the right end was told.
+fn reuse_in_haste(seed: u64, path: Path, rounds: usize, pause: Duration) -> Vec<Message> {
+    let mut pair = Pair::with_configs(seed, Path::default(), |_, config| config.max_channels = 1);
+    pair.connect();
+    pair.path = path;
+    for round in 0..rounds {
+        // The right end looks only now and then.
+        pair.ends[RIGHT].polls_events = false;
+        let key = pair.ends[LEFT].transport.create_channel(pair.now, DataChannelOptions::new("label")).unwrap();
+        pair.send(LEFT, key, Message::text(format!("round {round}")));
+        pair.ends[LEFT].transport.close_channel(pair.now, key).unwrap();
+        pair.rest(pause);
+        pair.ends[RIGHT].polls_events = true;
+        let closed = SecureEvent::ChannelClosed { channel: key };
+        assert!(pair.run(Duration::from_secs(120), |pair| pair.ends[LEFT].has(&closed)), "seed {seed}, round {round}");
+    }
+    pair.rest(Duration::from_secs(120));
+    assert_eq!(pair.ends.each_ref().map(|end| end.transport.channels().count()), [0, 0], "seed {seed}");
+    pair.ends[RIGHT].messages()
+}
+
+#[test]
+fn a_channel_that_is_closed_at_once_delivers_its_message_and_leaves_its_id_to_the_next() {
+    let lossy = Path { loss: 250, duplication: 100, jitter: Duration::from_millis(40), ..Path::default() };
+    for seed in 1400..1440 {
+        for (path, pause) in [(Path::default(), 0), (lossy, 0), (lossy, 300)] {
+            let messages = reuse_in_haste(seed, path, 8, Duration::from_millis(pause));
+            let expected: Vec<_> = (0..8).map(|round| Message::text(format!("round {round}"))).collect();
+            assert_eq!(messages, expected, "seed {seed}, pause {pause}");
+        }
+    }
+}

@@ -24,13 +24,14 @@ fn packet_of(chunks: &[(u8, u8, &[u8])]) -> Bytes {
 fn admit_packet(packet: &Bytes, discarded: &[u16]) -> Admitted {
     let discarded = discarded.iter().copied().collect();
     let (header, chunks) = packet::parse(packet).unwrap();
-    let resets = Resets::default();
+    let resets = Resets::new(0);
     let received = Received::new(0, 64 * 1024);
     let context = Context {
         reply: REPLY,
         inbound_streams: 100,
         discarded: &discarded,
         resets: &resets,
+        known: &[],
         received: &received,
         answers: 2,
     };
