@@ -24,7 +24,7 @@ pub struct PeerStatistics {
 /// `RTCTransportStats` (W3C webrtc-stats §8.16).
 #[derive(Clone, PartialEq, Debug)]
 pub struct TransportStatistics {
-    /// `selectedCandidatePairId`, as the pair itself.
+    /// `selectedCandidatePairId`, as the pair itself: the one that packets are sent on.
     pub selected_candidate_pair: Option<CandidatePair>,
     /// `iceRole`
     pub ice_role: IceRole,

@@ -31,6 +31,8 @@ pub(crate) struct Transaction {
     pub(crate) purpose: Purpose,
     /// When it was sent first, for the round-trip time.
     pub(crate) sent_at: Timestamp,
+    /// How often it was sent.
+    sent: u32,
     schedule: Schedule,
 }
 
@@ -58,7 +60,7 @@ pub(crate) struct CheckAttributes {
 #[derive(Clone, Copy, Debug)]
 enum Schedule {
     /// It is sent again at `next_at`, or fails if it was sent often enough.
-    Retransmit { sent: u32, limit: u32, next_at: Timestamp, timeout: Duration },
+    Retransmit { limit: u32, next_at: Timestamp, timeout: Duration },
     /// It is not sent again, and forgotten without failing (RFC 8445 §7.3.1.4; RFC 7675 §5.1).
     Await { until: Timestamp },
 }
@@ -75,23 +77,19 @@ pub(crate) enum Ended {
 impl Transaction {
     /// A request that was sent at `now` for the first time.
     pub(crate) fn sent(path: Path, purpose: Purpose, now: Timestamp) -> Self {
-        let retransmit =
-            |limit| Schedule::Retransmit { sent: 1, limit, next_at: now + INITIAL_RTO, timeout: INITIAL_RTO };
+        let retransmit = |limit| Schedule::Retransmit { limit, next_at: now + INITIAL_RTO, timeout: INITIAL_RTO };
         let schedule = match purpose {
             Purpose::Check(_) => retransmit(CHECK_REQUESTS),
             Purpose::Gathering(_) => retransmit(SERVER_REQUESTS),
             // RFC 7675 §5.1: transmitted once only, and outstanding no longer than consent itself.
             Purpose::Consent(_) => Schedule::Await { until: now + crate::consent::CONSENT_LIFETIME },
         };
-        Self { path, purpose, sent_at: now, schedule }
+        Self { path, purpose, sent_at: now, sent: 1, schedule }
     }
 
     /// Whether a response can be told to belong to the one request that was sent.
     pub(crate) fn was_sent_once(&self) -> bool {
-        match self.schedule {
-            Schedule::Retransmit { sent, .. } => sent == 1,
-            Schedule::Await { .. } => matches!(self.purpose, Purpose::Consent(_)),
-        }
+        self.sent == 1
     }
 
     fn deadline(&self) -> Timestamp {
@@ -102,21 +100,21 @@ impl Transaction {
     }
 
     fn is_due_again(&self, now: Timestamp) -> bool {
-        matches!(self.schedule, Schedule::Retransmit { sent, limit, next_at, .. } if sent < limit && next_at <= now)
+        matches!(self.schedule, Schedule::Retransmit { limit, next_at, .. } if self.sent < limit && next_at <= now)
     }
 
     /// RFC 8489 §6.2.1: the timeout doubles with each request; after the last one, 16 initial ones pass.
     fn sent_again(&mut self, now: Timestamp) {
-        if let Schedule::Retransmit { sent, limit, next_at, timeout } = &mut self.schedule {
-            *sent += 1;
+        if let Schedule::Retransmit { limit, next_at, timeout } = &mut self.schedule {
+            self.sent += 1;
             *timeout *= 2;
-            *next_at = now + if *sent == *limit { INITIAL_RTO * LAST_WAIT_FACTOR } else { *timeout };
+            *next_at = now + if self.sent == *limit { INITIAL_RTO * LAST_WAIT_FACTOR } else { *timeout };
         }
     }
 
     fn ended(&self, now: Timestamp) -> Option<Ended> {
         match self.schedule {
-            Schedule::Retransmit { sent, limit, next_at, .. } if sent == limit && next_at <= now => {
+            Schedule::Retransmit { limit, next_at, .. } if self.sent == limit && next_at <= now => {
                 Some(Ended::TimedOut)
             }
             Schedule::Await { until } if until <= now => Some(Ended::Forgotten),

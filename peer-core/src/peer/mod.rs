@@ -231,10 +231,10 @@ impl Peer {
         self.secure.max_message_size()
     }
 
-    /// The candidate pair that is selected for data.
+    /// `iceTransport.getSelectedCandidatePair()`: the pair that packets are sent on. Before one is nominated, it is the best that is valid (RFC 8445 §12.1).
     #[must_use]
     pub fn selected_candidate_pair(&self) -> Option<CandidatePair> {
-        self.ice.selected_pair()
+        self.ice.data_pair()
     }
 
     /// The certificate that the other side showed, in DER, once it matched the fingerprint.
@@ -275,7 +275,7 @@ impl Peer {
     pub fn statistics(&self) -> PeerStatistics {
         PeerStatistics {
             transport: TransportStatistics {
-                selected_candidate_pair: self.ice.selected_pair(),
+                selected_candidate_pair: self.selected_candidate_pair(),
                 ice_role: self.ice.role(),
                 ice_local_username_fragment: self.username_fragment().to_owned(),
                 dtls_state: self.secure.dtls_state(),

@@ -350,7 +350,7 @@ impl Peer {
         let located = self.negotiation.locate(Side::Remote, target).map_err(AddIceCandidateError::Target)?;
         let candidate: proto_sdp::Candidate = line.parse().map_err(AddIceCandidateError::Syntax)?;
         // Before there is an answer it waits in the description, from where it is taken with the others.
-        let mut in_use = false;
+        let (mut in_use, mut passed_over) = (false, 0);
         if self.transport.is_some() {
             let usable = to_ice(&candidate).ok().filter(|_| located.for_data);
             match usable.map(|candidate| self.ice.add_remote_candidate(now, candidate)) {
@@ -358,13 +358,16 @@ impl Peer {
                 Some(Err(AddRemoteCandidateError::TooManyCandidates)) => {
                     return Err(AddIceCandidateError::Target(TrickleError::TooManyCandidates));
                 }
-                Some(Err(_)) | None => self.candidates_passed_over += 1,
+                Some(Err(_)) | None => passed_over = 1,
             }
         }
         match self.negotiation.add_candidate(Side::Remote, target, &candidate) {
             // A description that is full need not name a candidate for it to be of use.
             Err(error) if !in_use => Err(AddIceCandidateError::Target(error)),
-            _ => Ok(()),
+            _ => {
+                self.candidates_passed_over += passed_over;
+                Ok(())
+            }
         }
     }
 

@@ -246,6 +246,18 @@ fn statistics_name_the_pair_the_versions_and_the_roles() {
     assert_eq!(statistics.secure.channels_opened, 1);
 }
 
+/// webrtc-pc §5.6.1: the pair "on which packets are sent". Nomination may be a while behind.
+#[test]
+fn as_soon_as_a_channel_is_open_both_sides_tell_the_pair_that_it_goes_over() {
+    let mut pair = Pair::new(vec![DataChannelOptions::new("test")], Vec::new());
+    pair.run_until_open();
+    for side in [pair.left, pair.right] {
+        let peer = pair.world.node(side).peer();
+        let selected = peer.selected_candidate_pair().unwrap();
+        assert_eq!(peer.statistics().transport.selected_candidate_pair, Some(selected));
+    }
+}
+
 /// Perfect negotiation: the side that gives way still has its channel to negotiate.
 #[test]
 fn a_channel_whose_offer_was_rolled_back_is_asked_to_be_negotiated_again() {

@@ -164,6 +164,23 @@ fn a_candidate_without_description_or_section_is_refused() {
     peer.add_ice_candidate(NOW, candidate()).unwrap();
 }
 
+/// The protocol is not spoken, which alone would be passed over and counted; the fragment is of another generation, which is an error.
+#[test]
+fn a_refused_candidate_is_not_counted_as_passed_over() {
+    let mut peer = peer(2);
+    peer.set_remote_description(NOW, offer()).unwrap();
+    peer.set_local_description(NOW, None).unwrap();
+    let candidate = |line: &str| IceCandidateInit {
+        candidate: format!("candidate:1 1 tcp 2122260223 192.0.2.9 5000 typ host{line}"),
+        sdp_mid: Some("0".to_owned()),
+        ..IceCandidateInit::default()
+    };
+    peer.add_ice_candidate(NOW, candidate(" ufrag stale")).unwrap_err();
+    assert_eq!(peer.statistics().candidates_passed_over, 0);
+    peer.add_ice_candidate(NOW, candidate("")).unwrap();
+    assert_eq!(peer.statistics().candidates_passed_over, 1);
+}
+
 /// What Chromium and Firefox send, in the words of the fixtures of proto-sdp.
 #[test]
 fn real_offers_with_audio_and_video_are_answered_with_data_alone() {

@@ -182,6 +182,12 @@ impl IceAgent {
         candidate_pair(&self.checklist, &self.local, &self.remote, self.selected?)
     }
 
+    /// The pair that data goes over: the selected one, or the best valid one as long as none is nominated (RFC 8445 §12.1).
+    #[must_use]
+    pub fn data_pair(&self) -> Option<CandidatePair> {
+        candidate_pair(&self.checklist, &self.local, &self.remote, self.data_path?)
+    }
+
     /// The latest round-trip time of the path for data, from checks and consent checks.
     #[must_use]
     pub fn round_trip_time(&self) -> Option<Duration> {

@@ -30,6 +30,8 @@ fn item_30_data_flows_on_the_first_valid_pair_before_any_nomination() {
     world.connect();
     assert!(world.now.since_epoch() < Duration::from_millis(150), "{:?}", world.now);
     assert!(world.nodes.iter().all(|node| node.agent.selected_pair().is_none()));
+    let in_use = |side: usize| world.nodes[side].agent.data_pair().unwrap();
+    assert_eq!(in_use(LEFT).remote.address, in_use(RIGHT).local.address, "the pair that data goes over is told of");
     world.send_payload(LEFT, &record(1)).unwrap();
     world.send_payload(RIGHT, &record(2)).unwrap();
     world.run_for(Duration::from_millis(10));

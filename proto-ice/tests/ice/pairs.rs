@@ -607,6 +607,14 @@ fn round_trip_times_are_measured_from_requests_that_were_sent_once() {
     assert_eq!(checks.len(), 2);
     slow.succeed(&checks[1]);
     assert_eq!(slow.agent.round_trip_time(), None);
+    // A check of the peer makes ours start anew (RFC 8445 §7.3.1.4): the response to the first one still tells.
+    let mut crossed = Lone::new(IceRole::Controlled);
+    crossed.add_host(PEER);
+    let check = crossed.take_checks().remove(0);
+    crossed.receive_check(PEER);
+    crossed.run_for_millis(80);
+    crossed.succeed(&check);
+    assert_eq!(crossed.agent.round_trip_time(), Some(Duration::from_millis(80)));
     let nothing_else = |check: &crate::lone::Message| check.read().has(USE_CANDIDATE);
     assert!(!checks.iter().any(nothing_else), "a controlled agent does not nominate");
 }
