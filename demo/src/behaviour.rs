@@ -11,6 +11,8 @@
 //! | `flood-end` | the flood is over: answered by `flood-ack BYTES MILLISECONDS INORDER` (1 or 0) |
 //! | `please-close` | close the channel from this side |
 //! | `please-flood BYTES MSGSIZE` | on a channel whose label begins with `flood`: send such a flood |
+//!
+//! The last two are for pages: a behaviour made by [`ChannelBehaviour::unasked`] takes them for any other text.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -32,6 +34,7 @@ pub const MAX_FLOOD_MESSAGE: usize = 262_144;
 #[derive(Debug)]
 pub struct ChannelBehaviour {
     echoes: bool,
+    may_be_asked_to_close: bool,
     may_be_asked_to_flood: bool,
     received: Count,
     incoming: Option<IncomingFlood>,
@@ -39,6 +42,9 @@ pub struct ChannelBehaviour {
     waiting: VecDeque<Message>,
     waiting_bytes: usize,
     last_flood: Option<FloodOutcome>,
+    received_flood: Option<ReceivedFlood>,
+    /// Acknowledgements of floods that were given up: they may still come, and are no text to echo.
+    late_acknowledgements: u32,
 }
 
 /// How much was received on a channel.
@@ -63,6 +69,33 @@ pub struct FloodOutcome {
     pub elapsed: Duration,
 }
 
+/// A flood that came from the other side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReceivedFlood {
+    /// How much came, without the words of the protocol.
+    pub count: Count,
+    /// Whether every counter came in order.
+    pub in_order: bool,
+    /// From its first word to its last.
+    pub elapsed: Duration,
+}
+
+/// How far a flood that this side sends has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FloodProgress {
+    /// There is none.
+    Idle,
+    /// It is being sent.
+    Sending,
+    /// All is handed to the channel; the other side has not acknowledged it yet.
+    AwaitAcknowledgement {
+        /// Bytes of the flood.
+        bytes: u64,
+        /// When it began.
+        began: Timestamp,
+    },
+}
+
 /// What the owner of the channel has to do after a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "the other side waits for it"]
@@ -78,7 +111,7 @@ pub enum Request {
 #[derive(Debug)]
 struct IncomingFlood {
     began: Timestamp,
-    bytes: u64,
+    count: Count,
     next_counter: u32,
     in_order: bool,
 }
@@ -107,14 +140,27 @@ impl ChannelBehaviour {
     #[must_use]
     pub fn new(label: &str) -> Self {
         Self {
-            echoes: !label.starts_with("sink"),
+            may_be_asked_to_close: true,
             may_be_asked_to_flood: label.starts_with("flood"),
+            ..Self::unasked(!label.starts_with("sink"))
+        }
+    }
+
+    /// A behaviour that echoes or does not, and that the other side cannot ask for a flood or to close the channel.
+    #[must_use]
+    pub fn unasked(echoes: bool) -> Self {
+        Self {
+            echoes,
+            may_be_asked_to_close: false,
+            may_be_asked_to_flood: false,
             received: Count::default(),
             incoming: None,
             outgoing: OutgoingFlood::None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             last_flood: None,
+            received_flood: None,
+            late_acknowledgements: 0,
         }
     }
 
@@ -128,6 +174,37 @@ impl ChannelBehaviour {
     #[must_use]
     pub fn last_flood(&self) -> Option<FloodOutcome> {
         self.last_flood
+    }
+
+    /// How far the flood that this side sends has come.
+    #[must_use]
+    pub fn flood_progress(&self) -> FloodProgress {
+        match self.outgoing {
+            OutgoingFlood::None => FloodProgress::Idle,
+            OutgoingFlood::AwaitAcknowledgement { began, bytes } => {
+                FloodProgress::AwaitAcknowledgement { bytes, began }
+            }
+            OutgoingFlood::Begin { .. } | OutgoingFlood::Body { .. } | OutgoingFlood::End { .. } => {
+                FloodProgress::Sending
+            }
+        }
+    }
+
+    /// Whether a flood of the other side is coming in.
+    #[must_use]
+    pub fn is_receiving_flood(&self) -> bool {
+        self.incoming.is_some()
+    }
+
+    /// The last flood that came in to its end, once.
+    pub fn take_received_flood(&mut self) -> Option<ReceivedFlood> {
+        self.received_flood.take()
+    }
+
+    /// Whether messages wait for room in the channel, those of a flood aside.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Bytes of messages that wait for room in the channel.
@@ -170,6 +247,24 @@ impl ChannelBehaviour {
         possible
     }
 
+    /// No longer waits for the end of the flood that this side sends. What has not been sent of it never will be.
+    pub fn give_up_flood(&mut self) {
+        if matches!(self.outgoing, OutgoingFlood::AwaitAcknowledgement { .. }) {
+            self.late_acknowledgements = self.late_acknowledgements.saturating_add(1);
+        }
+        self.outgoing = OutgoingFlood::None;
+    }
+
+    /// Messages come back no longer. Those that wait already still do.
+    pub fn stop_echoing(&mut self) {
+        self.echoes = false;
+    }
+
+    /// Sends a message once those before it are sent. [`Request::Overflow`], and nothing changed, if more than [`MAX_WAITING_BYTES`] or [`MAX_WAITING_MESSAGES`] would wait.
+    pub fn send(&mut self, message: Message) -> Request {
+        self.say(message)
+    }
+
     /// Hands messages to `send` until there are no more, or `send` gives one back because the channel is full.
     pub fn pump(&mut self, now: Timestamp, mut send: impl FnMut(Message) -> Result<(), Message>) {
         while let Some(message) = self.waiting.pop_front() {
@@ -191,13 +286,22 @@ impl ChannelBehaviour {
     fn handle_command(&mut self, now: Timestamp, command: &Command, message: Message) -> Request {
         match *command {
             Command::FloodBegin => {
-                self.incoming = Some(IncomingFlood { began: now, bytes: 0, next_counter: 0, in_order: true });
+                self.incoming =
+                    Some(IncomingFlood { began: now, count: Count::default(), next_counter: 0, in_order: true });
                 Request::Pump
             }
             Command::FloodEnd => match self.incoming.take() {
-                Some(flood) => self.say(Message::text(flood.acknowledgement(now))),
+                Some(flood) => {
+                    let flood = flood.end(now);
+                    self.received_flood = Some(flood);
+                    self.say(Message::text(flood.acknowledgement()))
+                }
                 None => self.echo(message),
             },
+            Command::FloodAcknowledged { .. } if self.late_acknowledgements > 0 => {
+                self.late_acknowledgements -= 1;
+                Request::Pump
+            }
             Command::FloodAcknowledged { received, in_order } => match self.outgoing {
                 OutgoingFlood::AwaitAcknowledgement { began, bytes } => {
                     self.outgoing = OutgoingFlood::None;
@@ -215,7 +319,8 @@ impl ChannelBehaviour {
                 )))
             }
             Command::PleaseFlood { .. } => self.echo(message),
-            Command::PleaseClose => Request::Close,
+            Command::PleaseClose if self.may_be_asked_to_close => Request::Close,
+            Command::PleaseClose => self.echo(message),
         }
     }
 
@@ -267,15 +372,22 @@ impl Command {
 
 impl IncomingFlood {
     fn count(&mut self, message: &Bytes) {
-        self.bytes += message.len() as u64;
+        self.count.messages += 1;
+        self.count.bytes += message.len() as u64;
         let counter = message.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
         self.in_order &= counter == Some(self.next_counter);
         self.next_counter = self.next_counter.wrapping_add(1);
     }
 
-    fn acknowledgement(&self, now: Timestamp) -> String {
-        let milliseconds = (now - self.began).as_millis();
-        format!("flood-ack {} {milliseconds} {}", self.bytes, u8::from(self.in_order))
+    fn end(&self, now: Timestamp) -> ReceivedFlood {
+        ReceivedFlood { count: self.count, in_order: self.in_order, elapsed: now - self.began }
+    }
+}
+
+impl ReceivedFlood {
+    fn acknowledgement(&self) -> String {
+        let milliseconds = self.elapsed.as_millis();
+        format!("flood-ack {} {milliseconds} {}", self.count.bytes, u8::from(self.in_order))
     }
 }
 

@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use peer_core::{
-    ChannelKey, DataChannelOptions, IceCandidateInit, Peer, PeerEvent, SdpType, SendError, SessionDescriptionInit,
-};
+use peer_core::{ChannelKey, DataChannelOptions, IceConnectionState, Peer, PeerConnectionState, PeerEvent, SendError};
 use proto_machine::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::behaviour::{ChannelBehaviour, MAX_WAITING_BYTES, Request};
-use crate::signal::{Candidate, Signal, ToBrowser};
+use crate::exchange::{Exchange, Outcome, Problem, describe};
+use crate::report::{Servers, ice_report, selected_pair};
+use crate::signal::{FromBrowser, PeerReport, Signal, ToBrowser};
 
-/// Candidates that are kept until there is a remote description.
-pub const MAX_EARLY_CANDIDATES: usize = 64;
 /// The most channels of a browser at a time. The next one is closed as soon as it is open.
 pub const MAX_CHANNELS: usize = 64;
 /// Bytes buffered in a channel before the peer stops to send on it.
@@ -25,14 +23,9 @@ const LOW_WATER: usize = 1 << 16;
 pub(crate) struct Browser {
     reports: mpsc::Sender<ToBrowser>,
     gone: bool,
-    remote: Remote,
+    exchange: Exchange,
+    servers: Servers,
     channels: BTreeMap<ChannelKey, Channel>,
-}
-
-/// Whether the peer can take candidates yet.
-enum Remote {
-    AwaitDescription { early: Vec<Candidate> },
-    Described,
 }
 
 struct Channel {
@@ -43,8 +36,9 @@ struct Channel {
 impl Browser {
     /// A browser that has just arrived; it is told its number.
     pub(crate) fn new(number: u64, reports: mpsc::Sender<ToBrowser>) -> Self {
-        let remote = Remote::AwaitDescription { early: Vec::new() };
-        let mut browser = Self { reports, gone: false, remote, channels: BTreeMap::new() };
+        let exchange = Exchange::default();
+        let servers = Servers::default();
+        let mut browser = Self { reports, gone: false, exchange, servers, channels: BTreeMap::new() };
         browser.report(ToBrowser::Hello { peer: number });
         browser
     }
@@ -63,24 +57,20 @@ impl Browser {
     }
 
     /// What the browser says.
-    pub(crate) fn handle_signal(&mut self, now: Timestamp, peer: &mut Peer, signal: Signal) {
-        match signal {
-            Signal::Offer { sdp } => {
-                if self.set_remote_description(
-                    now,
-                    peer,
-                    "offer",
-                    SessionDescriptionInit { sdp_type: SdpType::Offer, sdp },
-                ) {
-                    self.describe(now, peer, "answer");
-                }
-            }
-            Signal::Answer { sdp } => {
-                let answer = SessionDescriptionInit { sdp_type: SdpType::Answer, sdp };
-                self.set_remote_description(now, peer, "answer", answer);
-            }
-            Signal::Candidate(candidate) => self.add_candidate(now, peer, candidate),
-            Signal::EndOfCandidates => self.add_candidate(now, peer, Candidate::default()),
+    pub(crate) fn handle_message(&mut self, now: Timestamp, peer: &mut Peer, message: FromBrowser) {
+        match message {
+            FromBrowser::Report => self.report_path(peer),
+            FromBrowser::Signal(signal) => self.handle_signal(now, peer, signal),
+        }
+    }
+
+    fn handle_signal(&mut self, now: Timestamp, peer: &mut Peer, signal: Signal) {
+        let Outcome { answer_due, problems } = self.exchange.handle_signal(now, peer, signal);
+        for Problem { place, message } in problems {
+            self.complain(place, &message);
+        }
+        if answer_due {
+            self.describe(now, peer, "answer");
         }
     }
 
@@ -89,8 +79,19 @@ impl Browser {
         match event {
             PeerEvent::SignalingStateChange(state) => self.state("signaling", state.name()),
             PeerEvent::IceGatheringStateChange(state) => self.state("ice-gathering", state.name()),
-            PeerEvent::IceConnectionStateChange(state) => self.state("ice-connection", state.name()),
-            PeerEvent::ConnectionStateChange(state) => self.state("connection", state.name()),
+            PeerEvent::IceConnectionStateChange(state) => {
+                self.state("ice-connection", state.name());
+                if state == IceConnectionState::Failed {
+                    self.report_path(peer);
+                }
+            }
+            PeerEvent::ConnectionStateChange(state) => {
+                self.state("connection", state.name());
+                if state == PeerConnectionState::Failed {
+                    self.report_path(peer);
+                }
+            }
+            PeerEvent::IceCandidateError(error) => self.servers.note_error(&error),
             PeerEvent::IceCandidate(Some(candidate)) if candidate.is_end_of_candidates() => {
                 self.report(ToBrowser::Signal(Signal::EndOfCandidates));
             }
@@ -116,55 +117,17 @@ impl Browser {
                 }
             }
             PeerEvent::TransportFailed(error) => self.complain("transport", &error),
+            PeerEvent::TransportRefused(error) => self.complain("transport", &error),
             _ => {}
         }
     }
 
     /// Makes the description that is due, and sends it.
     fn describe(&mut self, now: Timestamp, peer: &mut Peer, place: &'static str) {
-        if let Err(error) = peer.set_local_description(now, None) {
-            return self.complain(place, &error);
-        }
-        let Some(SessionDescriptionInit { sdp_type, sdp }) = peer.local_description() else { return };
-        self.report(ToBrowser::Signal(match sdp_type {
-            SdpType::Offer => Signal::Offer { sdp },
-            SdpType::Answer | SdpType::Pranswer | SdpType::Rollback => Signal::Answer { sdp },
-        }));
-    }
-
-    fn set_remote_description(
-        &mut self,
-        now: Timestamp,
-        peer: &mut Peer,
-        place: &'static str,
-        description: SessionDescriptionInit,
-    ) -> bool {
-        if let Err(error) = peer.set_remote_description(now, description) {
-            self.complain(place, &error);
-            return false;
-        }
-        if let Remote::AwaitDescription { early } = std::mem::replace(&mut self.remote, Remote::Described) {
-            for candidate in early {
-                self.add_candidate(now, peer, candidate);
-            }
-        }
-        true
-    }
-
-    fn add_candidate(&mut self, now: Timestamp, peer: &mut Peer, candidate: Candidate) {
-        match &mut self.remote {
-            Remote::AwaitDescription { early } if early.len() < MAX_EARLY_CANDIDATES => early.push(candidate),
-            Remote::AwaitDescription { .. } => {
-                self.complain(
-                    "candidate",
-                    &format!("{MAX_EARLY_CANDIDATES} candidates wait for a description already"),
-                );
-            }
-            Remote::Described => {
-                if let Err(error) = peer.add_ice_candidate(now, candidate.into()) {
-                    self.complain("candidate", &error);
-                }
-            }
+        match describe(now, peer) {
+            Ok(Some(description)) => self.report(ToBrowser::Signal(description)),
+            Ok(None) => {}
+            Err(error) => self.complain(place, &error),
         }
     }
 
@@ -218,6 +181,12 @@ impl Browser {
         }
     }
 
+    fn report_path(&mut self, peer: &Peer) {
+        let pair = selected_pair(&peer.statistics());
+        let ice = ice_report(peer, &self.servers);
+        self.report(ToBrowser::Report(Box::new(PeerReport { pair, ice })));
+    }
+
     fn state(&mut self, name: &'static str, value: &'static str) {
         self.report(ToBrowser::State { name, value });
     }
@@ -234,19 +203,5 @@ impl Browser {
 fn close(now: Timestamp, peer: &mut Peer, key: ChannelKey) {
     if let Some(mut channel) = peer.channel(key) {
         let _closed_already = channel.close(now);
-    }
-}
-
-impl From<Candidate> for IceCandidateInit {
-    fn from(candidate: Candidate) -> Self {
-        let Candidate { candidate, sdp_mid, sdp_mline_index, username_fragment } = candidate;
-        Self { candidate, sdp_mid, sdp_mline_index, username_fragment }
-    }
-}
-
-impl From<IceCandidateInit> for Candidate {
-    fn from(candidate: IceCandidateInit) -> Self {
-        let IceCandidateInit { candidate, sdp_mid, sdp_mline_index, username_fragment } = candidate;
-        Self { candidate, sdp_mid, sdp_mline_index, username_fragment }
     }
 }

@@ -12,13 +12,40 @@ use tokio::sync::mpsc;
 use crate::session::{Offerer, Sessions};
 use crate::signal::{MAX_SIGNAL_BYTES, serve_browser};
 
-const PAGE: &str = include_str!("page/index.html");
-const SCRIPT: &str = include_str!("page/page.js");
-const STYLE: &str = include_str!("page/page.css");
+/// A file of the page.
+struct File {
+    path: &'static str,
+    content_type: &'static str,
+    content: &'static str,
+}
 
-/// Nothing but what this server serves. `ws:` is named, since not every browser counts it under `'self'`.
-const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'self'; connect-src 'self' ws:; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
+const HTML: &str = "text/html; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const PICTURE: &str = "image/svg+xml";
+
+/// The page, with all that it loads.
+static FILES: [File; 15] = [
+    File { path: "/", content_type: HTML, content: include_str!("page/index.html") },
+    File { path: "/page.css", content_type: STYLE, content: include_str!("page/page.css") },
+    File { path: "/icon.svg", content_type: PICTURE, content: include_str!("page/icon.svg") },
+    File { path: "/page.js", content_type: SCRIPT, content: include_str!("page/page.js") },
+    File { path: "/chat.js", content_type: SCRIPT, content: include_str!("page/chat.js") },
+    File { path: "/connection.js", content_type: SCRIPT, content: include_str!("page/connection.js") },
+    File { path: "/diagnosis.js", content_type: SCRIPT, content: include_str!("page/diagnosis.js") },
+    File { path: "/fault.js", content_type: SCRIPT, content: include_str!("page/fault.js") },
+    File { path: "/file.js", content_type: SCRIPT, content: include_str!("page/file.js") },
+    File { path: "/flood.js", content_type: SCRIPT, content: include_str!("page/flood.js") },
+    File { path: "/graph.js", content_type: SCRIPT, content: include_str!("page/graph.js") },
+    File { path: "/pipe.js", content_type: SCRIPT, content: include_str!("page/pipe.js") },
+    File { path: "/sha256.js", content_type: SCRIPT, content: include_str!("page/sha256.js") },
+    File { path: "/statistics.js", content_type: SCRIPT, content: include_str!("page/statistics.js") },
+    File { path: "/view.js", content_type: SCRIPT, content: include_str!("page/view.js") },
+];
+
+/// Nothing but what this server serves, and nothing inline. `'self'` covers the WebSocket of the same host and port (CSP level 3).
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 /// What the answers are made of.
 #[derive(Clone)]
@@ -30,15 +57,11 @@ struct Application {
 
 /// All that the server answers.
 pub(crate) fn router(sessions: Sessions, presence: mpsc::WeakSender<Infallible>) -> Router {
-    Router::new()
-        .route("/", get(async || file("text/html; charset=utf-8", PAGE)))
-        .route("/page.js", get(async || file("text/javascript; charset=utf-8", SCRIPT)))
-        .route("/page.css", get(async || file("text/css; charset=utf-8", STYLE)))
-        .route("/signal", any(signal))
-        .with_state(Application { sessions, presence })
+    let page = FILES.iter().fold(Router::new(), |router, file| router.route(file.path, get(async || serve(file))));
+    page.route("/signal", any(signal)).with_state(Application { sessions, presence })
 }
 
-fn file(content_type: &'static str, content: &'static str) -> Response {
+fn serve(&File { content_type, content, .. }: &File) -> Response {
     let headers = [
         (header::CONTENT_TYPE, content_type),
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),

@@ -18,7 +18,7 @@ use proto_machine::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::browser::Browser;
-use crate::signal::{Signal, ToBrowser};
+use crate::signal::{FromBrowser, ToBrowser};
 
 /// The most browsers at a time.
 pub const MAX_BROWSERS: usize = 64;
@@ -79,7 +79,7 @@ pub(crate) struct Session {
 #[derive(Debug)]
 enum Command {
     Connect { offerer: Offerer, answer: oneshot::Sender<Result<Connected, Refusal>> },
-    Signal { peer: PeerId, signal: Signal },
+    Tell { peer: PeerId, message: FromBrowser },
     Disconnect { peer: PeerId },
 }
 
@@ -111,8 +111,8 @@ impl Session {
     }
 
     /// What the browser says.
-    pub(crate) async fn signal(&self, signal: Signal) -> Result<(), Refusal> {
-        self.sessions.command(Command::Signal { peer: self.peer, signal }).await
+    pub(crate) async fn tell(&self, message: FromBrowser) -> Result<(), Refusal> {
+        self.sessions.command(Command::Tell { peer: self.peer, message }).await
     }
 
     /// Closes the peer: the browser is gone.
@@ -213,8 +213,8 @@ impl Peers {
                     self.disconnect(endpoint, now, peer);
                 }
             }
-            Command::Signal { peer, signal } => {
-                self.tell(endpoint, now, peer, |browser, peer| browser.handle_signal(now, peer, signal));
+            Command::Tell { peer, message } => {
+                self.tell(endpoint, now, peer, |browser, peer| browser.handle_message(now, peer, message));
             }
             Command::Disconnect { peer } => self.disconnect(endpoint, now, peer),
         }

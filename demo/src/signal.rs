@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use serde::{Deserialize, Serialize};
 
+use crate::report::{IceReport, PairStats};
 use crate::session::{Offerer, Sessions};
 
 /// The largest signalling message in bytes. A description of Chromium with data channels alone has 1 kB, with media 10 kB.
@@ -49,10 +50,21 @@ pub struct Candidate {
     pub username_fragment: Option<String>,
 }
 
-/// What the peer tells the browser.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+/// What the browser tells the peer.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-pub enum ToBrowser {
+pub(crate) enum FromBrowser {
+    /// Asks for [`ToBrowser::Report`].
+    Report,
+    /// Offer, answer, candidates.
+    #[serde(untagged)]
+    Signal(Signal),
+}
+
+/// What the peer tells the browser.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub(crate) enum ToBrowser {
     /// The peer is there, and this is its number.
     Hello {
         /// Counts the peers of this server.
@@ -80,9 +92,21 @@ pub enum ToBrowser {
         /// What happened and what to do.
         message: String,
     },
+    /// How the peer sees the path. Comes when the browser asks for it, and when ICE or the connection has failed.
+    Report(Box<PeerReport>),
     /// Offer, answer, candidates.
     #[serde(untagged)]
     Signal(Signal),
+}
+
+/// The peer's side of the story.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub(crate) struct PeerReport {
+    /// The pair that is selected.
+    pub(crate) pair: Option<PairStats>,
+    /// What has become of ICE, and why.
+    #[serde(flatten)]
+    pub(crate) ice: IceReport,
 }
 
 /// Carries signalling between a browser's WebSocket and its peer until either ends.
@@ -99,7 +123,7 @@ pub(crate) async fn serve_browser(mut socket: WebSocket, sessions: Sessions, off
         tokio::select! {
             incoming = socket.recv() => match incoming {
                 Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
-                    Ok(signal) => if session.signal(signal).await.is_err() { break Some(close_code::AWAY) },
+                    Ok(message) => if session.tell(message).await.is_err() { break Some(close_code::AWAY) },
                     Err(error) => {
                         let message = format!("not a signalling message: {error}");
                         if send(&mut socket, &ToBrowser::Error { place: "signal", message }).await.is_err() { break None }
@@ -153,6 +177,15 @@ mod tests {
         assert_eq!(offer, Signal::Offer { sdp: "v=0".to_owned() });
         let end = serde_json::from_str::<Signal>(r#"{"type":"end-of-candidates","unknown":1}"#).unwrap();
         assert_eq!(end, Signal::EndOfCandidates);
+    }
+
+    #[test]
+    fn a_browser_signals_or_asks_for_a_report() {
+        let parse = serde_json::from_str::<FromBrowser>;
+        assert_eq!(parse(r#"{"type":"report"}"#).unwrap(), FromBrowser::Report);
+        let end = FromBrowser::Signal(Signal::EndOfCandidates);
+        assert_eq!(parse(r#"{"type":"end-of-candidates"}"#).unwrap(), end);
+        assert!(parse(r#"{"type":"dance"}"#).is_err());
     }
 
     #[test]

@@ -54,17 +54,45 @@ fn handshake(server: &Server, path: &str, headers: &str) -> String {
 fn the_page_comes_with_its_script_and_style_and_may_load_nothing_else() {
     let server = start_server();
     for (path, content_type, content) in [
-        ("/", "text/html", "page.js"),
-        ("/page.js", "text/javascript", "RTCPeerConnection"),
-        ("/page.css", "text/css", "body"),
+        ("/", "text/html; charset=utf-8", "page.js"),
+        ("/page.js", "text/javascript; charset=utf-8", "connection.js"),
+        ("/connection.js", "text/javascript; charset=utf-8", "RTCPeerConnection"),
+        ("/page.css", "text/css; charset=utf-8", "body"),
+        ("/icon.svg", "image/svg+xml", "<svg"),
     ] {
         let answer = get(&server, path);
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {answer}");
-        assert!(answer.contains(&format!("content-type: {content_type}; charset=utf-8")), "{path}: {answer}");
-        assert!(answer.contains("content-security-policy: default-src 'self'"), "{path}: {answer}");
+        assert!(answer.contains(&format!("content-type: {content_type}\r\n")), "{path}: {answer}");
+        assert!(answer.contains("content-security-policy: default-src 'none'; script-src 'self';"), "{path}: {answer}");
         assert!(answer.contains(content), "{path}: {answer}");
     }
     assert!(get(&server, "/no-such-page").starts_with("HTTP/1.1 404"));
+    server.stop().unwrap();
+}
+
+/// The files that a file of the page names: in attributes, and in imports.
+fn named_in(content: &str) -> Vec<String> {
+    let marks = [" src=\"", " href=\"", " from \"./", "import(\"./"];
+    let ends = marks.iter().flat_map(|mark| content.match_indices(mark).map(|(start, mark)| start + mark.len()));
+    ends.filter_map(|start| content[start..].split('"').next().map(|name| format!("/{name}"))).collect()
+}
+
+#[test]
+fn every_file_that_the_page_names_is_there() {
+    let server = start_server();
+    let mut seen = Vec::new();
+    let mut due = vec!["/".to_owned()];
+    while let Some(path) = due.pop() {
+        let answer = get(&server, &path);
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {answer}");
+        seen.push(path);
+        due.extend(named_in(&answer).into_iter().filter(|name| !seen.contains(name)));
+    }
+    for part in
+        ["/page.css", "/chat.js", "/connection.js", "/diagnosis.js", "/file.js", "/flood.js", "/graph.js", "/sha256.js"]
+    {
+        assert!(seen.iter().any(|path| path == part), "{part} in {seen:?}");
+    }
     server.stop().unwrap();
 }
 
@@ -95,4 +123,20 @@ fn stopping_says_goodbye_on_signalling_connections_and_does_not_wait_for_clients
     // RFC 6455 §5.5.1: a close frame, and its code for an end point that goes away, 1001.
     let goodbye = b"\x03\xe9the peer is gone";
     assert!(rest.ends_with(goodbye), "{}", String::from_utf8_lossy(&rest));
+}
+
+#[test]
+fn the_peer_tells_its_side_of_the_story_when_it_is_asked() {
+    let server = start_server();
+    let mut signalling = connect(&server, "/signal", UPGRADE);
+    read_until(&mut signalling, br#"{"type":"hello","peer":1}"#);
+    // RFC 6455 §5.2: a whole text message, masked with zeros.
+    let question = br#"{"type":"report"}"#;
+    let length = 0x80 | u8::try_from(question.len()).unwrap();
+    signalling.write_all(&[&[0x81, length, 0, 0, 0, 0], &question[..]].concat()).unwrap();
+    let answer = read_until(&mut signalling, br#""pairs":[]}"#);
+    for expected in [r#""type":"report""#, r#""pair":null"#, r#""verdict":"new: no description has come"#] {
+        assert!(answer.contains(expected), "{expected} in {answer}");
+    }
+    server.stop().unwrap();
 }

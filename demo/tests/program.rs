@@ -79,7 +79,15 @@ fn it_refuses_a_port_that_was_asked_for_and_is_taken_and_says_what_to_do() {
 #[test]
 fn its_help_tells_what_it_does_and_how_to_end_it() {
     let help = String::from_utf8(demo().arg("--help").output().unwrap().stdout).unwrap();
-    for expected in ["--port", "--bind", "Ctrl-C", "?offer=peer"] {
+    for expected in ["--port", "--bind", "Ctrl-C", "?offer=peer", "?fault=candidates", "demo stdio"] {
+        assert!(help.contains(expected), "{expected} in {help}");
+    }
+}
+
+#[test]
+fn the_help_for_scripts_tells_how_to_speak_to_the_peer() {
+    let help = String::from_utf8(demo().args(["stdio", "--help"]).output().unwrap().stdout).unwrap();
+    for expected in [r#"{"cmd":"close"}"#, "docs/stdio.md", "--role", "exit status"] {
         assert!(help.contains(expected), "{expected} in {help}");
     }
 }

@@ -132,7 +132,7 @@ function pattern(size) {
   return text.slice(0, size);
 }
 
-/** The connection to the demo's peer. `offer` is "browser" or "peer". */
+/** The connection to the peer. */
 class Interop {
   constructor() {
     this.log = [];
@@ -142,7 +142,12 @@ class Interop {
     this.remoteChannels = new Inbox("channel of the peer");
   }
 
-  async connect({ offer, media }) {
+  /**
+   * `offer` is "browser" or "peer"; `label` that of the first channel; without `trickle`, all candidates are inside the description; `media`
+   * asks for the microphone, whose permission makes Chromium tell its addresses.
+   */
+  async connect({ offer, label = "chat", trickle = true, media = false }) {
+    this.trickle = trickle;
     if (media) await navigator.mediaDevices.getUserMedia({ audio: true });
     this.began = performance.now();
     const note = (text) => this.log.push(`${Math.round(performance.now() - this.began)} ms ${text}`);
@@ -150,6 +155,8 @@ class Interop {
     this.socket = new WebSocket(`ws://${location.host}/signal?offer=${offer}`);
     this.pc = new RTCPeerConnection();
     const pc = this.pc;
+    this.states = new Inbox("change of the connection's state");
+    pc.addEventListener("connectionstatechange", () => this.states.put(pc.connectionState));
     for (const [event, state] of [["connectionstatechange", "connectionState"], ["iceconnectionstatechange", "iceConnectionState"], ["icegatheringstatechange", "iceGatheringState"], ["signalingstatechange", "signalingState"]]) {
       pc.addEventListener(event, () => note(`${state} ${pc[state]}`));
     }
@@ -162,14 +169,13 @@ class Interop {
     });
     this.socket.addEventListener("close", ({ code }) => note(`signalling closed with ${code}`));
     if (offer === "browser") {
-      const chat = this.create("chat");
-      await pc.setLocalDescription();
-      this.signal(pc.localDescription.toJSON());
-      await chat.opened();
+      const first = this.create(label);
+      await this.describe();
+      await first.opened();
     } else {
-      const chat = await this.remoteChannels.next();
-      this.channels.set(chat.channel.label, chat);
-      await chat.opened();
+      const first = await this.remoteChannels.next();
+      this.channels.set(first.channel.label, first);
+      await first.opened();
     }
     await this.connected();
   }
@@ -184,13 +190,35 @@ class Interop {
     }
   }
 
+  /** Makes and sends the description that is due: at once, or with all candidates. */
+  async describe() {
+    const { pc } = this;
+    await pc.setLocalDescription();
+    if (!this.trickle && pc.iceGatheringState !== "complete") {
+      const complete = new Promise((resolve) => {
+        pc.addEventListener("icegatheringstatechange", () => pc.iceGatheringState === "complete" && resolve());
+      });
+      await within(complete, "end of gathering");
+    }
+    this.signal(pc.localDescription.toJSON());
+    if (!this.trickle) this.signal({ type: "end-of-candidates" });
+  }
+
   candidate(candidate) {
+    if (candidate?.candidate) this.localCandidates.push(candidate.candidate);
+    if (!this.trickle) return;
     if (candidate === null) {
       this.signal({ type: "end-of-candidates" });
     } else if (candidate.candidate !== "") {
-      this.localCandidates.push(candidate.candidate);
       this.signal({ type: "candidate", ...candidate.toJSON() });
     }
+  }
+
+  /** The states of the connection from now on, up to this one. */
+  async statesUntil(last) {
+    const states = [];
+    while (states.at(-1) !== last) states.push(await this.states.next());
+    return states.slice(states.indexOf("connected") + 1);
   }
 
   signal(message) {
@@ -202,8 +230,7 @@ class Interop {
     switch (message.type) {
       case "offer":
         await this.pc.setRemoteDescription(message);
-        await this.pc.setLocalDescription();
-        this.signal(this.pc.localDescription.toJSON());
+        await this.describe();
         break;
       case "answer":
         await this.pc.setRemoteDescription(message);

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+
+use crate::browser::on_path;
 
 /// How long chromedriver may take to end its browsers before it is ended itself.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,17 +57,6 @@ impl Drop for ChromeDriver {
     }
 }
 
-/// Where a program of the tests lies.
-pub(crate) fn on_path(program: &str, package: &str) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file()).with_context(|| {
-        format!(
-            "{program} is not installed. Run `cargo xtask test`, which installs it when root on Debian, or install it yourself (Debian package {package}). \
-             `cargo xtask test --skip-interop` leaves these tests out"
-        )
-    })
-}
-
 fn announced_port(output: &mut impl BufRead) -> Result<u16> {
     const ANNOUNCEMENT: &str = "started successfully on port ";
     for line in output.lines() {
@@ -86,11 +76,5 @@ mod tests {
     fn the_port_is_read_from_the_announcement() {
         let mut output: &[u8] = b"Starting ChromeDriver\nChromeDriver was started successfully on port 40123.\n";
         assert_eq!(announced_port(&mut output).unwrap(), 40123);
-    }
-
-    #[test]
-    fn a_missing_program_is_named_with_the_command_that_installs_it() {
-        let error = on_path("no-such-browser", "no-such-package").unwrap_err().to_string();
-        assert!(error.contains("no-such-browser") && error.contains("cargo xtask test"), "{error}");
     }
 }

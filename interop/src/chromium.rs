@@ -1,18 +1,15 @@
-//! A headless browser with scripts in its page.
+//! A headless Chromium, driven through its chromedriver.
 
 use anyhow::{Context, Result, bail};
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::MutexGuard;
 
-use crate::chromedriver::{ChromeDriver, on_path};
+use crate::browser::{HELPERS, HostCandidates, ONE_AT_A_TIME, asynchronous_function, on_path, value_of};
+use crate::chromedriver::ChromeDriver;
 
-/// What tests in one binary run under: one browser at a time, since two would share the processor and spoil each other's deadlines.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
-
-const HELPERS: &str = include_str!("browser.js");
 /// The longest a script may run, in milliseconds. The waits inside have shorter limits, and say what they waited for.
 const SCRIPT_TIMEOUT_MILLISECONDS: u64 = 170_000;
 
@@ -30,15 +27,6 @@ const ARGUMENTS: [&str; 9] = [
 ];
 const ARGUMENTS_FOR_ADDRESSES: [&str; 3] =
     ["--allow-loopback-in-peer-connection", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"];
-
-/// What the browser says about its own addresses.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum HostCandidates {
-    /// Its addresses, loopback included: it has the permission to use a microphone.
-    Addresses,
-    /// Names that end in `.local`, as browsers do by default. The peer learns the addresses from the checks that arrive.
-    MulticastDns,
-}
 
 /// A headless Chromium with a fresh profile. It ends when this is dropped.
 pub struct Chromium {
@@ -98,17 +86,8 @@ impl Chromium {
     /// # Errors
     /// The function throws; the error has its words, and what had happened on the connection until then.
     pub async fn run(&self, body: &str, parameters: Value) -> Result<Value> {
-        let script = format!(
-            "const [parameters, done] = arguments;
-             (async () => {{ {body} }})().then(
-                 (value) => done({{ value: value ?? null }}),
-                 (error) => done({{ error: `${{error.message}}`, log: window.interop?.log ?? [] }}),
-             );"
-        );
-        let mut outcome = self.client.execute_async(&script, vec![parameters]).await?;
-        if let Some(error) = outcome.get("error").and_then(Value::as_str) {
-            bail!("{error}; log: {:#}", outcome["log"]);
-        }
-        Ok(outcome["value"].take())
+        let function = asynchronous_function(body);
+        let script = format!("const [parameters, done] = arguments; {function}.then(done);");
+        value_of(self.client.execute_async(&script, vec![parameters]).await?)
     }
 }

@@ -1,9 +1,16 @@
 //! End-to-end tests against real browsers: the harness that starts them. The tests themselves are in `tests/`.
 //!
-//! A [`Chromium`] is started headless, with a fresh profile, through a chromedriver of its own on a free port, and both end with it. One runs at a time. Scripts run in its
-//! page with [`Chromium::run`]; `browser.js` gives them `interop`, which connects to the demo's peer and waits for events.
+//! A [`Browser`] is started headless, with a fresh profile, and ends when it is dropped: Chromium through a chromedriver of its own on a free port, Firefox over WebDriver BiDi.
+//! One runs at a time. Scripts run in its page with [`Browser::run`]; `browser.js` gives them `interop`, which connects to a peer and waits for events. The peer is that of a
+//! `demo::Server`, or a process of its own that the test commands: a [`ScriptedPeer`].
 
+mod browser;
 mod chromedriver;
 mod chromium;
+mod firefox;
+mod scripted_peer;
 
-pub use chromium::{Chromium, HostCandidates};
+pub use browser::{Browser, BrowserKind, HostCandidates};
+pub use chromium::Chromium;
+pub use firefox::Firefox;
+pub use scripted_peer::ScriptedPeer;

@@ -9,12 +9,16 @@ use crate::steps::{cargo, run, succeeds};
 
 /// A program that the tests start, and where Debian has it.
 struct Tool {
-    program: &'static str,
+    /// Any of these will do.
+    programs: &'static [&'static str],
     package: &'static str,
 }
 
-const BROWSER: [Tool; 2] =
-    [Tool { program: "chromium", package: "chromium" }, Tool { program: "chromedriver", package: "chromium-driver" }];
+const BROWSERS: [Tool; 3] = [
+    Tool { programs: &["chromium"], package: "chromium" },
+    Tool { programs: &["chromedriver"], package: "chromium-driver" },
+    Tool { programs: &["firefox-esr", "firefox"], package: "firefox-esr" },
+];
 
 /// Sees to it that cargo can format and lint.
 pub(crate) fn rust_components(may_install: bool) -> Result<()> {
@@ -32,16 +36,30 @@ pub(crate) fn rust_components(may_install: bool) -> Result<()> {
     run(Command::new("rustup").args(["component", "add"]).args(missing))
 }
 
-/// Sees to it that there is a browser and the program that drives it.
-pub(crate) fn browser(may_install: bool) -> Result<()> {
-    let missing: Vec<&str> =
-        BROWSER.iter().filter(|tool| on_path(tool.program).is_none()).map(|tool| tool.package).collect();
+/// Sees to it that there is cargo-fuzz. The nightly toolchain that it needs is the developer's to install.
+pub(crate) fn fuzzer(may_install: bool) -> Result<()> {
+    let nightly = |arguments: &[&str]| succeeds(Command::new("cargo").arg("+nightly").args(arguments));
+    if !nightly(&["--version"]) {
+        bail!("fuzzing needs a nightly compiler. Install with: rustup toolchain install nightly");
+    }
+    if nightly(&["fuzz", "--version"]) {
+        return Ok(());
+    }
+    if !may_install {
+        bail!("cargo-fuzz is missing. Install with: cargo install --locked cargo-fuzz");
+    }
+    run(cargo().args(["install", "--locked", "cargo-fuzz"]))
+}
+
+/// Sees to it that there are the browsers, and the program that drives Chromium.
+pub(crate) fn browsers(may_install: bool) -> Result<()> {
+    let missing: Vec<&str> = BROWSERS.iter().filter(|tool| !tool.is_there()).map(|tool| tool.package).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let packages = missing.join(" ");
     let advice = format!(
-        "On Debian: apt-get install {packages}. Elsewhere: install Chromium and its chromedriver. Or leave these tests out: cargo xtask test --skip-interop"
+        "On Debian: apt-get install {packages}. Elsewhere: install Chromium with its chromedriver, and Firefox. Or leave these tests out: cargo xtask test --skip-interop"
     );
     if !may_install {
         bail!("the browser tests need {packages}. {advice}");
@@ -54,6 +72,12 @@ pub(crate) fn browser(may_install: bool) -> Result<()> {
     println!("==> installing {packages}");
     apt_get(&["update"])?;
     apt_get(&[&["install", "--yes", "--no-install-recommends"], missing.as_slice()].concat())
+}
+
+impl Tool {
+    fn is_there(&self) -> bool {
+        self.programs.iter().any(|program| on_path(program).is_some())
+    }
 }
 
 /// Runs apt-get, and once more if it fails: mirrors have their moments.

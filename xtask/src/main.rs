@@ -1,7 +1,10 @@
 //! Project tasks: `cargo xtask test` runs everything that has to hold, `cargo xtask tidy` the project's own checks alone.
 #![expect(clippy::print_stdout, reason = "a command line tool talks on standard output")]
 
+mod bench;
 mod checks;
+mod corpus;
+mod fuzz;
 mod install;
 mod steps;
 mod tidy;
@@ -24,12 +27,18 @@ enum Task {
     Test(steps::TestOptions),
     /// The project's own checks alone: sizes, left-over markers, what the pure crates depend on
     Tidy,
+    /// Measure this stack and others side by side, and print the table
+    Bench(bench::BenchOptions),
+    /// Run the fuzz targets, each for some minutes; needs the nightly toolchain
+    Fuzz(fuzz::FuzzOptions),
 }
 
 fn main() -> Result<()> {
     let root = root()?;
     match Arguments::parse().task {
         Task::Test(options) => steps::test(&root, &options),
+        Task::Bench(options) => bench::bench(&root, &options),
+        Task::Fuzz(options) => fuzz::fuzz(&root, &options),
         Task::Tidy => tidy::tidy(&root).map(|()| println!("tidy: nothing to complain about")),
     }
 }

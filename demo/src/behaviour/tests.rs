@@ -174,3 +174,54 @@ fn a_channel_closes_when_asked_to() {
     let mut behaviour = ChannelBehaviour::new("chat");
     assert_eq!(behaviour.handle_message(NOW, Message::text("please-close")), Request::Close);
 }
+
+#[test]
+fn an_unasked_behaviour_takes_the_wishes_of_pages_for_text() {
+    let mut behaviour = ChannelBehaviour::unasked(true);
+    let wishes = [Message::text("please-close"), Message::text("please-flood 20 8")];
+    for wish in wishes.clone() {
+        assert_eq!(behaviour.handle_message(NOW, wish), Request::Pump);
+    }
+    assert_eq!(sent(&mut behaviour), wishes);
+}
+
+#[test]
+fn a_flood_that_came_in_is_told_once_with_its_messages_and_bytes() {
+    let mut behaviour = ChannelBehaviour::unasked(true);
+    for message in [Message::text("flood-begin 20"), numbered(0, 8), numbered(1, 12)] {
+        assert_eq!(behaviour.handle_message(NOW, message), Request::Pump);
+    }
+    assert!(behaviour.is_receiving_flood());
+    let end = NOW + Duration::from_millis(7);
+    assert_eq!(behaviour.handle_message(end, Message::text("flood-end")), Request::Pump);
+    let count = Count { messages: 2, bytes: 20 };
+    let flood = ReceivedFlood { count, in_order: true, elapsed: Duration::from_millis(7) };
+    assert_eq!(behaviour.take_received_flood(), Some(flood));
+    assert_eq!((behaviour.take_received_flood(), behaviour.is_receiving_flood()), (None, false));
+}
+
+#[test]
+fn the_acknowledgement_of_a_flood_that_was_given_up_is_no_text_to_echo() {
+    let mut behaviour = ChannelBehaviour::unasked(true);
+    assert!(behaviour.flood(8, 8));
+    assert_eq!(behaviour.flood_progress(), FloodProgress::Sending);
+    sent(&mut behaviour);
+    assert_eq!(behaviour.flood_progress(), FloodProgress::AwaitAcknowledgement { bytes: 8, began: NOW });
+    behaviour.give_up_flood();
+    assert_eq!(behaviour.flood_progress(), FloodProgress::Idle);
+    for echoed in [vec![], vec![Message::text("flood-ack 8 1 1")]] {
+        assert_eq!(behaviour.handle_message(NOW, Message::text("flood-ack 8 1 1")), Request::Pump);
+        assert_eq!(sent(&mut behaviour), echoed);
+    }
+    assert_eq!(behaviour.last_flood(), None);
+}
+
+#[test]
+fn whoever_stops_to_echo_still_sends_what_it_is_told_to() {
+    let mut behaviour = ChannelBehaviour::unasked(true);
+    behaviour.stop_echoing();
+    assert_eq!(behaviour.handle_message(NOW, Message::text("in")), Request::Pump);
+    assert_eq!(behaviour.send(Message::text("out")), Request::Pump);
+    assert!(behaviour.has_waiting());
+    assert_eq!(sent(&mut behaviour), [Message::text("out")]);
+}

@@ -1,0 +1,4 @@
+//! The program, as the suite starts it.
+
+#[cfg(test)]
+mod runs;

@@ -1,0 +1,230 @@
+//! What a peer tells of its path: the selected pair, and why ICE has come to what it has come to. Scripts and pages read the same words.
+
+use std::fmt::Display;
+
+use peer_core::{CandidatePair, CandidateType, Peer, PeerStatistics};
+use proto_ice::{
+    CandidateError, CandidatePairState, CandidatePairStatistics, LocalCandidate, PairFailure, RemoteCandidate,
+};
+use proto_machine::TransportProtocol;
+use serde::Serialize;
+
+/// The most results of gathering that are kept for the report.
+pub const MAX_SERVER_REPORTS: usize = 64;
+
+/// What gathering has learned or failed to learn.
+#[derive(Default, Debug)]
+pub(crate) struct Servers(Vec<ServerReport>);
+
+impl Servers {
+    /// A candidate that a server has told.
+    pub(crate) fn note_candidate(&mut self, url: &str, candidate: &str) {
+        self.note(ServerReport {
+            url: Some(url.to_owned()),
+            ok: true,
+            error_code: None,
+            message: candidate.to_owned(),
+        });
+    }
+
+    /// What yielded no candidate.
+    pub(crate) fn note_error(&mut self, error: &CandidateError) {
+        let message = match error.address {
+            Some(address) => format!("{} (from {address})", error.error_text),
+            None => error.error_text.clone(),
+        };
+        self.note(ServerReport { url: error.url.clone(), ok: false, error_code: Some(error.error_code), message });
+    }
+
+    fn note(&mut self, report: ServerReport) {
+        if self.0.len() < MAX_SERVER_REPORTS {
+            self.0.push(report);
+        }
+    }
+}
+
+/// The pair that is selected.
+#[derive(Serialize, Clone, PartialEq, Debug)]
+pub(crate) struct PairStats {
+    pub(crate) local: LocalCandidateStats,
+    pub(crate) remote: CandidateStats,
+    /// Seconds.
+    pub(crate) rtt: Option<f64>,
+}
+
+/// A candidate of either side.
+#[derive(Serialize, Clone, PartialEq, Debug)]
+pub(crate) struct CandidateStats {
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    pub(crate) protocol: &'static str,
+    pub(crate) address: String,
+    pub(crate) port: u16,
+}
+
+/// A candidate of this side.
+#[derive(Serialize, Clone, PartialEq, Debug)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LocalCandidateStats {
+    #[serde(flatten)]
+    pub(crate) candidate: CandidateStats,
+    /// How a relay is spoken to.
+    pub(crate) relay_protocol: Option<&'static str>,
+}
+
+/// `ice-report`: why ICE has come to what it has come to.
+#[derive(Serialize, Clone, PartialEq, Debug)]
+pub(crate) struct IceReport {
+    pub(crate) verdict: String,
+    pub(crate) servers: Vec<ServerReport>,
+    pub(crate) pairs: Vec<PairReport>,
+}
+
+/// What gathering has to say of a server, or of an interface (`url` is null).
+#[derive(Serialize, Clone, PartialEq, Debug)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ServerReport {
+    pub(crate) url: Option<String>,
+    pub(crate) ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_code: Option<u16>,
+    /// What was learned, or what went wrong.
+    pub(crate) message: String,
+}
+
+/// What became of a pair.
+#[derive(Serialize, Clone, PartialEq, Debug)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PairReport {
+    pub(crate) local: CandidateStats,
+    pub(crate) remote: CandidateStats,
+    pub(crate) state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    pub(crate) nominated: bool,
+    pub(crate) requests_sent: u64,
+    pub(crate) responses_received: u64,
+    pub(crate) requests_received: u64,
+}
+
+/// The selected pair, if there is one.
+pub(crate) fn selected_pair(statistics: &PeerStatistics) -> Option<PairStats> {
+    let pair = statistics.transport.selected_candidate_pair.as_ref()?;
+    let counters = statistics.ice.pairs.iter().find(|known| known.path == pair.path).map(|known| known.counters);
+    Some(PairStats {
+        local: LocalCandidateStats { candidate: local_candidate(&pair.local), relay_protocol: None },
+        remote: remote_candidate(&pair.remote),
+        rtt: counters.and_then(|counters| counters.current_round_trip_time).map(|time| time.as_secs_f64()),
+    })
+}
+
+/// How ICE stands.
+pub(crate) fn ice_report(peer: &Peer, servers: &Servers) -> IceReport {
+    let statistics = peer.statistics();
+    let selected = statistics.transport.selected_candidate_pair.as_ref();
+    IceReport {
+        verdict: verdict(peer, selected, &statistics.ice.pairs),
+        servers: servers.0.clone(),
+        pairs: statistics.ice.pairs.iter().map(pair_report).collect(),
+    }
+}
+
+fn verdict(peer: &Peer, selected: Option<&CandidatePair>, pairs: &[CandidatePairStatistics]) -> String {
+    let ice = peer.ice_connection_state();
+    let failed = pairs.iter().filter(|pair| matches!(pair.state, CandidatePairState::Failed(_))).count();
+    if let Some(pair) = selected {
+        let (local, remote) = (&pair.local, &pair.remote);
+        format!("{ice}: {} {} to {} {}", local.kind.name(), local.address, remote.kind.name(), remote.address)
+    } else if peer.remote_description().is_none() {
+        format!("{ice}: no description has come from the other side")
+    } else if pairs.is_empty() {
+        format!("{ice}: no candidate of this side goes with one of the other side")
+    } else if failed == pairs.len() {
+        let all = if failed == 1 { "the only pair has".to_owned() } else { format!("all {failed} pairs have") };
+        format!("{ice}: {all} failed: {}", reasons(pairs))
+    } else {
+        format!("{ice}: {failed} of {} pairs failed so far", pairs.len())
+    }
+}
+
+/// How often each reason, the first one first.
+fn reasons(pairs: &[CandidatePairStatistics]) -> String {
+    let failures = pairs.iter().filter_map(|pair| failure(pair.state));
+    let mut counted: Vec<(String, usize)> = Vec::new();
+    for reason in failures {
+        match counted.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((reason, 1)),
+        }
+    }
+    counted.iter().map(|(reason, count)| format!("{count} × {reason}")).collect::<Vec<_>>().join(", ")
+}
+
+fn pair_report(pair: &CandidatePairStatistics) -> PairReport {
+    PairReport {
+        local: local_candidate(&pair.local),
+        remote: remote_candidate(&pair.remote),
+        state: match pair.state {
+            CandidatePairState::Frozen => "frozen",
+            CandidatePairState::Waiting => "waiting",
+            CandidatePairState::InProgress => "in-progress",
+            CandidatePairState::Succeeded => "succeeded",
+            CandidatePairState::Failed(_) => "failed",
+        },
+        reason: failure(pair.state),
+        nominated: pair.nominated,
+        requests_sent: pair.counters.requests_sent,
+        responses_received: pair.counters.responses_received,
+        requests_received: pair.counters.requests_received,
+    }
+}
+
+fn failure(state: CandidatePairState) -> Option<String> {
+    let CandidatePairState::Failed(failure) = state else { return None };
+    Some(match failure {
+        PairFailure::Timeout => "no response".to_owned(),
+        PairFailure::NonSymmetricAddresses => "the response came from another address".to_owned(),
+        PairFailure::ErrorResponse(code) => format!("error response {code}"),
+        PairFailure::UnusableResponse => "unusable response".to_owned(),
+        PairFailure::SocketLost => "the socket is gone".to_owned(),
+        PairFailure::ConsentExpired => "consent expired".to_owned(),
+        PairFailure::ConsentRevoked => "consent revoked".to_owned(),
+    })
+}
+
+fn local_candidate(candidate: &LocalCandidate) -> CandidateStats {
+    let address = candidate.address;
+    candidate_stats(candidate.kind, candidate.protocol, &address.ip(), address.port())
+}
+
+fn remote_candidate(candidate: &RemoteCandidate) -> CandidateStats {
+    let address = candidate.address;
+    candidate_stats(candidate.kind, candidate.protocol, &address.ip(), address.port())
+}
+
+fn candidate_stats(
+    kind: CandidateType,
+    protocol: TransportProtocol,
+    address: &dyn Display,
+    port: u16,
+) -> CandidateStats {
+    let protocol = match protocol {
+        TransportProtocol::Udp => "udp",
+        TransportProtocol::Tcp => "tcp",
+    };
+    CandidateStats { kind: kind.name(), protocol, address: address.to_string(), port }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_results_of_gathering_are_kept_than_may() {
+        let mut servers = Servers::default();
+        for _ in 0..=MAX_SERVER_REPORTS {
+            servers.note_candidate("stun:a", "candidate:1");
+        }
+        assert_eq!(servers.0.len(), MAX_SERVER_REPORTS);
+    }
+}

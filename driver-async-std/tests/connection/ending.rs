@@ -1,0 +1,101 @@
+//! How connections and channels end.
+
+use async_std::task::block_on;
+use driver_async_std::peer_core::{
+    AddIceCandidateError, CreateDataChannelError, CreateDescriptionError, DataChannelOptions, DataChannelState,
+    IceCandidateInit, IceServer, Message, PeerConnectionState, SendError, SetDescriptionError, SignalingState,
+};
+use driver_async_std::{NewConnectionError, PeerConnection};
+
+use crate::support::{Pair, configuration, options};
+
+#[test]
+fn a_channel_closed_here_ends_there_after_its_last_message() {
+    block_on(async {
+        let pair = Pair::connected(options()).await;
+        pair.left_channel.send(Message::text("last")).await.unwrap();
+        pair.left_channel.close().await;
+        assert_eq!(pair.right_channel.next_message().await, Some(Message::text("last")));
+        assert_eq!(pair.right_channel.next_message().await, None);
+        pair.left_channel.closed().await;
+        assert_eq!(pair.left_channel.ready_state(), DataChannelState::Closed);
+        assert_eq!((pair.left_channel.failure(), pair.right_channel.failure()), (None, None));
+        assert_eq!(pair.left_channel.send(Message::text("late")).await, Err(SendError::UnknownChannel));
+        assert!(!pair.left_channel.opened().await);
+    });
+}
+
+#[test]
+fn a_connection_closed_here_ends_channels_there_with_a_failure() {
+    block_on(async {
+        let pair = Pair::connected(options()).await;
+        pair.left.close().await;
+        assert_eq!(pair.right_channel.next_message().await, None);
+        pair.right_channel.closed().await;
+        assert!(pair.right_channel.failure().is_some());
+    });
+}
+
+#[test]
+fn dropping_the_last_handle_closes_the_connection() {
+    block_on(async {
+        let Pair { left, left_events, left_channel, right_channel, right, .. } = Pair::connected(options()).await;
+        let mut left_events = left_events;
+        drop(left);
+        // A channel is a handle, too.
+        left_channel.send(Message::text("still there")).await.unwrap();
+        assert_eq!(right_channel.next_message().await, Some(Message::text("still there")));
+        drop(left_channel);
+        assert_eq!(right_channel.next_message().await, None);
+        // Events are none.
+        while left_events.next().await.is_some() {}
+        drop(right);
+    });
+}
+
+#[test]
+fn whoever_waits_is_released_when_the_connection_is_closed() {
+    block_on(async {
+        let mut pair = Pair::connected(options()).await;
+        let channel = pair.left_channel.clone();
+        let waiting = async_std::task::spawn(async move { channel.next_message().await });
+        let events = async_std::task::spawn(async move { while pair.left_events.next().await.is_some() {} });
+        pair.left.close().await;
+        assert_eq!(waiting.await, None);
+        events.await;
+        pair.left_channel.closed().await;
+    });
+}
+
+#[test]
+fn a_closed_connection_refuses_every_command_by_the_name_of_the_standard() {
+    block_on(async {
+        let connection = PeerConnection::with_options(configuration(), options()).unwrap();
+        let offer = {
+            let _channel = connection.create_data_channel(DataChannelOptions::new("")).await.unwrap();
+            connection.create_offer().await.unwrap()
+        };
+        connection.close().await;
+        connection.close().await;
+        let closed = CreateDescriptionError::InvalidState(SignalingState::Closed);
+        assert_eq!(connection.create_offer().await, Err(closed.clone()));
+        assert_eq!(connection.create_answer().await, Err(closed));
+        assert_eq!(connection.set_local_description(None).await, Err(SetDescriptionError::Closed));
+        assert_eq!(connection.set_remote_description(offer).await, Err(SetDescriptionError::Closed));
+        let added = connection.add_ice_candidate(IceCandidateInit::default()).await;
+        assert_eq!(added, Err(AddIceCandidateError::Closed));
+        let created = connection.create_data_channel(DataChannelOptions::new("")).await;
+        assert_eq!(created.err(), Some(CreateDataChannelError::Closed));
+        assert_eq!(connection.connection_state().await, PeerConnectionState::Closed);
+        assert_eq!(connection.local_description().await, None);
+        let mut events = connection.events();
+        while events.next().await.is_some() {}
+    });
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_refused() {
+    let mut configuration = configuration();
+    configuration.ice_servers = vec![IceServer { urls: vec!["http://example.org".to_owned()] }];
+    assert!(matches!(PeerConnection::new(configuration), Err(NewConnectionError::Configuration(_))));
+}
