@@ -1,10 +1,6 @@
 """Connects two `demo stdio` peers and sends a message: python3 docs/connect.py target/release/demo"""
 
-import json
-import queue
-import subprocess
-import sys
-import threading
+import json, queue, subprocess, sys, threading
 
 events = queue.Queue()
 

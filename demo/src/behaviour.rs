@@ -18,11 +18,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use peer_core::{Message, MessageKind};
+use peer_core::{Message, MessageKind, Reliability};
 use proto_machine::Timestamp;
 
 /// The most bytes of messages that wait for room in the channel. A sender that goes on without reading is at fault: the channel is closed.
 pub const MAX_WAITING_BYTES: usize = 64 << 20;
+/// What a message that waits counts for in that, beside its payload, in bytes: about what it takes in memory.
+pub const MESSAGE_COST: usize = 64;
 /// The most messages that wait for room in the channel.
 pub const MAX_WAITING_MESSAGES: usize = 1 << 16;
 /// The smallest message of a flood: it holds the counter.
@@ -106,6 +108,17 @@ pub enum Request {
     Close,
     /// Close the channel: the other side sends without reading, and more than [`MAX_WAITING_BYTES`] wait for it.
     Overflow,
+}
+
+/// What became of a message that was handed to a channel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Delivery {
+    /// It will be sent.
+    Taken,
+    /// It never will: the other side does not accept messages of this size.
+    TooLarge,
+    /// The channel has no room for it now.
+    Full(Message),
 }
 
 #[derive(Debug)]
@@ -207,7 +220,7 @@ impl ChannelBehaviour {
         !self.waiting.is_empty()
     }
 
-    /// Bytes of messages that wait for room in the channel.
+    /// Bytes of messages that wait for room in the channel, and [`MESSAGE_COST`] for each.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
@@ -247,9 +260,11 @@ impl ChannelBehaviour {
         possible
     }
 
-    /// No longer waits for the end of the flood that this side sends. What has not been sent of it never will be.
-    pub fn give_up_flood(&mut self) {
-        if matches!(self.outgoing, OutgoingFlood::AwaitAcknowledgement { .. }) {
+    /// No longer waits for the end of the flood that this side sends. What has not been sent of it never will be. On a channel that may lose messages the acknowledgement need
+    /// not come any more; on a reliable one it does, and must not be taken for that of a later flood.
+    pub fn give_up_flood(&mut self, reliability: Reliability) {
+        let awaits = matches!(self.outgoing, OutgoingFlood::AwaitAcknowledgement { .. });
+        if awaits && reliability == Reliability::Reliable {
             self.late_acknowledgements = self.late_acknowledgements.saturating_add(1);
         }
         self.outgoing = OutgoingFlood::None;
@@ -266,20 +281,22 @@ impl ChannelBehaviour {
     }
 
     /// Hands messages to `send` until there are no more, or `send` gives one back because the channel is full.
-    pub fn pump(&mut self, now: Timestamp, mut send: impl FnMut(Message) -> Result<(), Message>) {
+    pub fn pump(&mut self, now: Timestamp, mut send: impl FnMut(Message) -> Delivery) {
         while let Some(message) = self.waiting.pop_front() {
-            let size = message.payload.len();
-            if let Err(message) = send(message) {
+            let cost = cost(&message);
+            if let Delivery::Full(message) = send(message) {
                 self.waiting.push_front(message);
                 return;
             }
-            self.waiting_bytes -= size;
+            self.waiting_bytes -= cost;
         }
         while let Some((message, next)) = self.outgoing.step(now) {
-            if send(message).is_err() {
-                return;
+            match send(message) {
+                Delivery::Taken => self.outgoing = next,
+                // So would every further one be, and nothing would ever hold the flood up.
+                Delivery::TooLarge => self.outgoing = OutgoingFlood::None,
+                Delivery::Full(_) => return,
             }
-            self.outgoing = next;
         }
     }
 
@@ -329,7 +346,7 @@ impl ChannelBehaviour {
     }
 
     fn say(&mut self, message: Message) -> Request {
-        let bytes = self.waiting_bytes + message.payload.len();
+        let bytes = self.waiting_bytes + cost(&message);
         if bytes > MAX_WAITING_BYTES || self.waiting.len() >= MAX_WAITING_MESSAGES {
             return Request::Overflow;
         }
@@ -419,6 +436,11 @@ impl OutgoingFlood {
             other => other,
         }
     }
+}
+
+/// What a message that waits counts for in [`MAX_WAITING_BYTES`].
+fn cost(message: &Message) -> usize {
+    message.payload.len() + MESSAGE_COST
 }
 
 /// The counter, filled up to `size`.

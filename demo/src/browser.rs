@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use peer_core::{ChannelKey, DataChannelOptions, IceConnectionState, Peer, PeerConnectionState, PeerEvent, SendError};
+use peer_core::{ChannelKey, DataChannelOptions, IceConnectionState, Peer, PeerConnectionState, PeerEvent};
 use proto_machine::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::behaviour::{ChannelBehaviour, MAX_WAITING_BYTES, Request};
 use crate::exchange::{Exchange, Outcome, Problem, describe};
+use crate::pump::{self, close};
 use crate::report::{Servers, ice_report, selected_pair};
 use crate::signal::{FromBrowser, PeerReport, Signal, ToBrowser};
 
@@ -152,7 +153,9 @@ impl Browser {
                 close(now, peer, key);
                 self.complain(
                     "channel",
-                    &format!("closed: more than {MAX_WAITING_BYTES} bytes of echoes wait to be read"),
+                    &format!(
+                        "closed: more than {MAX_WAITING_BYTES} bytes of echoes, or too many of them, wait to be read"
+                    ),
                 );
             }
         }
@@ -161,22 +164,7 @@ impl Browser {
     /// Sends what the behaviour of a channel has to say, as far as there is room.
     fn pump(&mut self, now: Timestamp, peer: &mut Peer, key: ChannelKey) {
         let Some(Channel { behaviour, .. }) = self.channels.get_mut(&key) else { return };
-        let Some(mut channel) = peer.channel(key) else { return };
-        let mut failure = None;
-        behaviour.pump(now, |message| {
-            if channel.view().is_none_or(|view| view.buffered_amount >= HIGH_WATER) {
-                return Err(message);
-            }
-            match channel.send(now, message.clone()) {
-                Ok(()) => Ok(()),
-                Err(error @ SendError::TooLarge { .. }) => {
-                    failure = Some(error);
-                    Ok(())
-                }
-                Err(_) => Err(message),
-            }
-        });
-        if let Some(error) = failure {
+        if let Some(error) = pump::pump(now, peer, key, behaviour, HIGH_WATER) {
             self.complain("channel", &error);
         }
     }
@@ -197,11 +185,5 @@ impl Browser {
 
     fn report(&mut self, report: ToBrowser) {
         self.gone |= self.reports.try_send(report).is_err();
-    }
-}
-
-fn close(now: Timestamp, peer: &mut Peer, key: ChannelKey) {
-    if let Some(mut channel) = peer.channel(key) {
-        let _closed_already = channel.close(now);
     }
 }

@@ -7,6 +7,8 @@ use crate::signal::{Candidate, Signal};
 
 /// Candidates that are kept until there is a remote description.
 pub const MAX_EARLY_CANDIDATES: usize = 64;
+/// Bytes of a candidate that is kept, its fragment and section included. Real ones take about 200.
+pub(crate) const MAX_EARLY_CANDIDATE_BYTES: usize = 1024;
 
 /// The exchange of descriptions and candidates, seen from the peer's side.
 #[derive(Debug)]
@@ -80,6 +82,9 @@ impl Exchange {
 
     fn add_candidate(&mut self, now: Timestamp, peer: &mut Peer, candidate: Candidate) -> Option<Problem> {
         let message = match self {
+            Self::AwaitDescription { .. } if candidate.size() > MAX_EARLY_CANDIDATE_BYTES => {
+                format!("a candidate of more than {MAX_EARLY_CANDIDATE_BYTES} bytes is not kept for the description")
+            }
             Self::AwaitDescription { early } if early.len() < MAX_EARLY_CANDIDATES => {
                 early.push(candidate);
                 return None;
@@ -122,5 +127,27 @@ impl From<IceCandidateInit> for Candidate {
     fn from(candidate: IceCandidateInit) -> Self {
         let IceCandidateInit { candidate, sdp_mid, sdp_mline_index, username_fragment } = candidate;
         Self { candidate, sdp_mid, sdp_mline_index, username_fragment }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use driver_mio::{system_seed, wall_clock};
+    use peer_core::{Certificate, Configuration, Entropy};
+
+    use super::*;
+
+    #[test]
+    fn a_candidate_that_comes_before_the_description_is_kept_unless_it_is_huge() {
+        let certificate = Certificate::generate(system_seed().unwrap(), wall_clock(), Entropy::System).unwrap();
+        let mut peer = Peer::new(Configuration::new(Arc::new(certificate)), system_seed().unwrap()).unwrap();
+        let mut exchange = Exchange::default();
+        for (length, kept) in [(MAX_EARLY_CANDIDATE_BYTES, true), (MAX_EARLY_CANDIDATE_BYTES + 1, false)] {
+            let candidate = Candidate { candidate: "x".repeat(length), ..Candidate::default() };
+            let outcome = exchange.handle_signal(Timestamp::ZERO, &mut peer, Signal::Candidate(candidate));
+            assert_eq!(outcome.problems.is_empty(), kept, "{outcome:?}");
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The page, and the way to its peer: an HTTP server with a WebSocket at `/signal`.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 
 use axum::Router;
 use axum::extract::{RawQuery, State, WebSocketUpgrade};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -53,12 +55,22 @@ struct Application {
     sessions: Sessions,
     /// Every signalling connection holds this channel open for as long as it lasts. Nothing is ever sent.
     presence: mpsc::WeakSender<Infallible>,
+    reach: Reach,
+}
+
+/// Who can reach the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reach {
+    /// Programs of this machine only.
+    Loopback,
+    /// Other machines too, under whatever name they know this one by.
+    Network,
 }
 
 /// All that the server answers.
-pub(crate) fn router(sessions: Sessions, presence: mpsc::WeakSender<Infallible>) -> Router {
+pub(crate) fn router(sessions: Sessions, presence: mpsc::WeakSender<Infallible>, reach: Reach) -> Router {
     let page = FILES.iter().fold(Router::new(), |router, file| router.route(file.path, get(async || serve(file))));
-    page.route("/signal", any(signal)).with_state(Application { sessions, presence })
+    page.route("/signal", any(signal)).with_state(Application { sessions, presence, reach })
 }
 
 fn serve(&File { content_type, content, .. }: &File) -> Response {
@@ -73,12 +85,12 @@ fn serve(&File { content_type, content, .. }: &File) -> Response {
 }
 
 async fn signal(
-    State(Application { sessions, presence }): State<Application>,
+    State(Application { sessions, presence, reach }): State<Application>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    if !same_origin(&headers) {
+    if !same_origin(&headers) || !is_meant(&headers, reach) {
         return (StatusCode::FORBIDDEN, "signalling is for the page of this server only\n").into_response();
     }
     let offerer = match query.as_deref() {
@@ -107,9 +119,26 @@ fn same_origin(headers: &HeaderMap) -> bool {
     }
 }
 
+/// A page of another server can be made to look as if it came from this one, if its name is made to lead here (DNS rebinding). On loopback this server has one name.
+fn is_meant(headers: &HeaderMap, reach: Reach) -> bool {
+    let authority = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    let is_own = |host: &str| host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    reach == Reach::Network || authority.is_none_or(|authority| is_own(authority.host()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_was_made_to_lead_here_is_not_ours() {
+        let host = |host| HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+        for own in ["127.0.0.1:8080", "[::1]:8080", "localhost:8080", "localhost"] {
+            assert!(is_meant(&host(own), Reach::Loopback), "{own}");
+        }
+        assert!(!is_meant(&host("evil.example:8080"), Reach::Loopback));
+        assert!(is_meant(&host("workshop.local:8080"), Reach::Network));
+    }
 
     fn headers(origin: Option<&'static str>) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -16,6 +16,7 @@ mod browser;
 mod exchange;
 mod http;
 mod options;
+mod pump;
 mod report;
 mod server;
 mod session;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use axum::serve::ListenerExt;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::http::router;
+use crate::http::{Reach, router};
 use crate::options::{DEFAULT_PORT, Options};
 use crate::session::{SessionThread, Sessions};
 
@@ -105,13 +105,14 @@ impl HttpThread {
 }
 
 async fn serve(listener: TcpListener, sessions: Sessions, stopped: oneshot::Receiver<()>) -> Result<()> {
+    let reach = if listener.local_addr()?.ip().is_loopback() { Reach::Loopback } else { Reach::Network };
     // A candidate that waits for the acknowledgement of the one before it makes connecting slow (TCP_NODELAY).
     let listener = tokio::net::TcpListener::from_std(listener)?.tap_io(|connection| {
         let _slower_without = connection.set_nodelay(true);
     });
     let (presence, mut absence) = mpsc::channel(1);
     tokio::select! {
-        served = axum::serve(listener, router(sessions, presence.downgrade())) => served.context("the page can no longer be served")?,
+        served = axum::serve(listener, router(sessions, presence.downgrade(), reach)) => served.context("the page can no longer be served")?,
         _stopped_or_dropped = stopped => {}
     }
     // WebSockets outlive the server: their goodbye is on its way to the browser. The channel ends with the last of them.

@@ -50,6 +50,14 @@ pub struct Candidate {
     pub username_fragment: Option<String>,
 }
 
+impl Candidate {
+    /// Bytes of all that it says.
+    pub(crate) fn size(&self) -> usize {
+        let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        self.candidate.len() + optional(&self.sdp_mid) + optional(&self.username_fragment)
+    }
+}
+
 /// What the browser tells the peer.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]

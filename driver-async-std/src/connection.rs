@@ -3,10 +3,10 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, ready};
 
-use async_channel::{Receiver, Sender, WeakReceiver, WeakSender};
+use async_channel::{Receiver, Sender, WeakSender};
 use futures_util::{Stream, StreamExt};
 use peer_core::{
     AddIceCandidateError, Certificate, CertificateError, Configuration, ConfigurationError, CreateDataChannelError,
@@ -121,7 +121,8 @@ pub struct PeerConnection {
 enum EventSource {
     /// Nobody has asked for them; they wait.
     Unclaimed(Events),
-    Claimed(WeakReceiver<QueuedEvent>, DropNotice),
+    /// The queue ends with the streams that read it, and what waits in it with the queue.
+    Claimed(Weak<Receiver<QueuedEvent>>, DropNotice),
 }
 
 impl PeerConnection {
@@ -147,8 +148,7 @@ impl PeerConnection {
         let signal = Arc::new(Signal::default());
         let (commands, to_carry_out) = async_channel::bounded(COMMAND_CAPACITY);
         let (to_report, queue) = async_channel::bounded(options.event_capacity.max(1));
-        let events =
-            Events { queue: Box::pin(queue), commands: commands.downgrade(), notice: DropNotice(Arc::clone(&signal)) };
+        let events = Events::new(Arc::new(queue), commands.downgrade(), DropNotice(Arc::clone(&signal)));
         async_std::task::spawn(Driver::new(
             peer,
             clock,
@@ -169,13 +169,13 @@ impl PeerConnection {
     pub fn events(&self) -> Events {
         let mut source = lock(&self.source);
         let (queue, notice) = match &*source {
-            EventSource::Unclaimed(events) => (events.queue.as_ref().get_ref().clone(), events.notice.clone()),
+            EventSource::Unclaimed(events) => (Arc::clone(&events.shared), events.notice.clone()),
             EventSource::Claimed(queue, notice) => {
-                (queue.upgrade().unwrap_or_else(|| async_channel::bounded(1).1), notice.clone())
+                (queue.upgrade().unwrap_or_else(|| Arc::new(async_channel::bounded(1).1)), notice.clone())
             }
         };
-        *source = EventSource::Claimed(queue.downgrade(), notice.clone());
-        Events { queue: Box::pin(queue), commands: self.commands.downgrade(), notice }
+        *source = EventSource::Claimed(Arc::downgrade(&queue), notice.clone());
+        Events::new(queue, self.commands.downgrade(), notice)
     }
 
     async fn run<R: Send + 'static>(&self, work: impl FnOnce(&mut Peer, Timestamp) -> R + Send + 'static) -> Option<R> {
@@ -315,11 +315,18 @@ pub enum Event {
 #[must_use = "events are discarded once their stream is dropped"]
 pub struct Events {
     queue: Pin<Box<Receiver<QueuedEvent>>>,
+    /// What all streams of the connection share. Nothing else holds the queue, so that it ends with the last of them.
+    shared: Arc<Receiver<QueuedEvent>>,
     commands: WeakSender<Command>,
+    /// Dropped last: the driver then looks who is left.
     notice: DropNotice,
 }
 
 impl Events {
+    fn new(shared: Arc<Receiver<QueuedEvent>>, commands: WeakSender<Command>, notice: DropNotice) -> Self {
+        Self { queue: Box::pin(Receiver::clone(&shared)), shared, commands, notice }
+    }
+
     /// Waits for the next event; `None` once the connection is closed.
     pub async fn next(&mut self) -> Option<Event> {
         StreamExt::next(self).await

@@ -41,7 +41,6 @@ type Lookup = Pin<Box<dyn Future<Output = SocketEvent> + Send>>;
 pub(crate) struct Driver {
     pub(crate) peer: Peer,
     pub(crate) clock: Clock,
-    pub(crate) commands: Commands,
     pub(crate) signal: Arc<Signal>,
     pub(crate) channels: Channels,
     pub(crate) waiting: WaitingSends,
@@ -57,6 +56,8 @@ pub(crate) struct Driver {
     /// The peer is told of no deadline before.
     not_before: Timestamp,
     is_closing: bool,
+    /// Whoever waits for a command that comes too late waits until the sockets are closed.
+    pub(crate) commands: Commands,
     /// Who waits for the end: dropped last.
     closing: Vec<Sender<()>>,
 }

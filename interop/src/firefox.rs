@@ -65,8 +65,8 @@ struct Session {
 /// Firefox itself, with a process group of its own: its children would otherwise live on for a moment, and say farewell to their peers.
 struct Process {
     child: Child,
-    /// Kept, since a Firefox that can no longer write there may end.
-    errors: BufReader<ChildStderr>,
+    /// Read to its end by a thread, since a Firefox that can no longer write there would stand still.
+    errors: Option<BufReader<ChildStderr>>,
 }
 
 impl Firefox {
@@ -192,12 +192,15 @@ impl Process {
             .spawn()
             .context("cannot start Firefox")?;
         let errors = BufReader::new(child.stderr.take().context("Firefox has an error output")?);
-        Ok(Self { child, errors })
+        Ok(Self { child, errors: Some(errors) })
     }
 
     /// Where it listens: `ws://127.0.0.1:40123`.
     fn announced_url(&mut self) -> Result<String> {
-        announced_url(&mut self.errors)
+        let mut errors = self.errors.take().context("Firefox announces itself once")?;
+        let url = announced_url(&mut errors)?;
+        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+        Ok(url)
     }
 }
 

@@ -62,11 +62,13 @@ async fn thirty_in_a_row(kind: BrowserKind) -> Result<()> {
     let script = "
         const times = [];
         for (let nth = 0; nth < parameters; nth += 1) {
-            const interop = new Interop();
+            // An error comes with the log of this one.
+            const interop = window.interop = new Interop();
             const began = performance.now();
             await interop.connect({ offer: nth % 2 === 0 ? 'browser' : 'peer' });
             await (await interop.open('chat')).echo('text', 100);
             times.push(Math.round(performance.now() - began));
+            interop.note(`${times.length} connections were well`);
             interop.pc.close();
             interop.socket.close();
         }

@@ -308,8 +308,9 @@ async fn a_connection_closes_from_either_side(offerer: &str) -> Result<()> {
         const began = performance.now();
         interop.pc.close();
         await interop.peerChannel('chat', 'closed');
+        const milliseconds = performance.now() - began;
         await interop.connect(parameters);
-        return performance.now() - began;";
+        return milliseconds;";
     let milliseconds = browser.run(script, json!({ "offer": offerer })).await?;
     ensure!(milliseconds.as_f64().is_some_and(|waited| waited < 10_000.0), "closed there after {milliseconds} ms");
     server.close_peers();

@@ -7,7 +7,7 @@ fn sent(behaviour: &mut ChannelBehaviour) -> Vec<Message> {
     let mut messages = Vec::new();
     behaviour.pump(NOW, |message| {
         messages.push(message);
-        Ok(())
+        Delivery::Taken
     });
     messages
 }
@@ -127,11 +127,11 @@ fn a_full_channel_holds_a_flood_back_and_nothing_is_lost() {
         let mut room = 1;
         behaviour.pump(NOW, |message| {
             if room == 0 {
-                return Err(message);
+                return Delivery::Full(message);
             }
             room -= 1;
             taken.push(message);
-            Ok(())
+            Delivery::Taken
         });
     }
     let mut unhindered = ChannelBehaviour::new("flood");
@@ -144,9 +144,9 @@ fn echoes_wait_in_order_while_the_channel_is_full() {
     let mut behaviour = ChannelBehaviour::new("chat");
     for text in ["one", "two"] {
         assert_eq!(behaviour.handle_message(NOW, Message::text(text)), Request::Pump);
-        behaviour.pump(NOW, Err);
+        behaviour.pump(NOW, Delivery::Full);
     }
-    assert_eq!(behaviour.waiting_bytes(), 6);
+    assert_eq!(behaviour.waiting_bytes(), 6 + 2 * MESSAGE_COST);
     assert_eq!(sent(&mut behaviour), [Message::text("one"), Message::text("two")]);
     assert_eq!(behaviour.waiting_bytes(), 0);
 }
@@ -154,7 +154,7 @@ fn echoes_wait_in_order_while_the_channel_is_full() {
 #[test]
 fn more_echoes_than_may_wait_end_the_channel() {
     let mut behaviour = ChannelBehaviour::new("chat");
-    let large = Message::binary(vec![0; MAX_WAITING_BYTES]);
+    let large = Message::binary(vec![0; MAX_WAITING_BYTES - MESSAGE_COST]);
     assert_eq!(behaviour.handle_message(NOW, large), Request::Pump);
     assert_eq!(behaviour.handle_message(NOW, Message::text("x")), Request::Overflow);
     assert_eq!(behaviour.waiting_bytes(), MAX_WAITING_BYTES);
@@ -207,13 +207,42 @@ fn the_acknowledgement_of_a_flood_that_was_given_up_is_no_text_to_echo() {
     assert_eq!(behaviour.flood_progress(), FloodProgress::Sending);
     sent(&mut behaviour);
     assert_eq!(behaviour.flood_progress(), FloodProgress::AwaitAcknowledgement { bytes: 8, began: NOW });
-    behaviour.give_up_flood();
+    behaviour.give_up_flood(Reliability::Reliable);
     assert_eq!(behaviour.flood_progress(), FloodProgress::Idle);
     for echoed in [vec![], vec![Message::text("flood-ack 8 1 1")]] {
         assert_eq!(behaviour.handle_message(NOW, Message::text("flood-ack 8 1 1")), Request::Pump);
         assert_eq!(sent(&mut behaviour), echoed);
     }
     assert_eq!(behaviour.last_flood(), None);
+}
+
+#[test]
+fn where_the_acknowledgement_of_a_flood_may_be_lost_the_next_one_counts() {
+    let mut behaviour = ChannelBehaviour::unasked(true);
+    for _ in 0..2 {
+        assert!(behaviour.flood(8, 8));
+        sent(&mut behaviour);
+        behaviour.give_up_flood(Reliability::MaxRetransmits(0));
+    }
+    assert!(behaviour.flood(8, 8));
+    sent(&mut behaviour);
+    assert_eq!(behaviour.handle_message(NOW, Message::text("flood-ack 8 1 1")), Request::Pump);
+    assert_eq!(behaviour.last_flood().map(|flood| flood.received), Some(8));
+}
+
+#[test]
+fn a_flood_of_messages_that_are_too_large_for_the_other_side_ends_with_the_first() {
+    let mut behaviour = ChannelBehaviour::new("flood");
+    assert!(behaviour.flood(u64::MAX, MAX_FLOOD_MESSAGE));
+    let mut refused = 0;
+    behaviour.pump(NOW, |message| {
+        if message.kind == MessageKind::Text {
+            return Delivery::Taken;
+        }
+        refused += 1;
+        Delivery::TooLarge
+    });
+    assert_eq!((refused, behaviour.flood_progress()), (1, FloodProgress::Idle));
 }
 
 #[test]

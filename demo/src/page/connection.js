@@ -1,6 +1,6 @@
 // One attempt to connect: an RTCPeerConnection, the signalling over a WebSocket, and what becomes of them.
 
-import { connectionFailed, negotiationFailed, noWebRtc, notConnectedYet, refused, signallingLost } from "./diagnosis.js";
+import { chatClosed, connectionFailed, negotiationFailed, noWebRtc, notConnectedYet, refused, signallingLost } from "./diagnosis.js";
 import { spoil } from "./fault.js";
 import { readStatistics } from "./statistics.js";
 
@@ -8,6 +8,8 @@ import { readStatistics } from "./statistics.js";
 const PATIENCE_MILLISECONDS = 15_000;
 /** How long the peer may take to tell its side of the story. */
 const REPORT_MILLISECONDS = 2_000;
+/** How long the program may take to answer before it counts as gone. */
+const ANSWER_MILLISECONDS = 5_000;
 
 /**
  * Tells `observer` what happens: `state(side, name, value)`, `note(text)`, `chat(channel)`, `connected(milliseconds)`, `interrupted()`, `resumed()`, `warned(problem)`, and
@@ -27,6 +29,7 @@ export class Connection {
     this.peerStates = {};
     this.peerErrors = [];
     this.report = null;
+    this.asking = null;
     this.reportArrived = () => {};
   }
 
@@ -50,19 +53,27 @@ export class Connection {
     return this.pc.createDataChannel(label);
   }
 
-  statistics() {
-    return readStatistics(this.pc);
+  /** What the browser knows of the path: nothing where it refuses to tell, which must not keep a failure from being explained. */
+  async statistics() {
+    try {
+      return await readStatistics(this.pc);
+    } catch {
+      return { selected: null, checks: [] };
+    }
   }
 
-  /** Asks the peer how it sees the path; what it last said is in `report`. */
+  /** Asks the peer how it sees the path; what it last said is in `report`. Whoever asks before the answer is there waits for the same one. */
   async askForReport() {
-    if (this.socket.readyState !== WebSocket.OPEN) return;
-    const arrived = new Promise((resolve) => {
-      this.reportArrived = resolve;
-      setTimeout(resolve, REPORT_MILLISECONDS);
-    });
-    this.signal({ type: "report" });
-    await arrived;
+    if (this.asking === null) {
+      if (this.socket.readyState !== WebSocket.OPEN) return;
+      const arrived = new Promise((resolve) => {
+        this.reportArrived = resolve;
+        setTimeout(resolve, REPORT_MILLISECONDS);
+      });
+      this.asking = arrived.finally(() => (this.asking = null));
+      this.signal({ type: "report" });
+    }
+    await this.asking;
   }
 
   /** Ends the attempt on purpose. */
@@ -174,12 +185,21 @@ export class Connection {
         await this.pc.setRemoteDescription(message);
         break;
       case "candidate":
-        this.candidates.peer.push(new RTCIceCandidate(message));
-        await this.pc.addIceCandidate(message);
+        await this.addCandidate(message);
         break;
       case "end-of-candidates":
         await this.pc.addIceCandidate();
         break;
+    }
+  }
+
+  /** A candidate that the browser refuses ends nothing: another one may lead to a path. */
+  async addCandidate(message) {
+    try {
+      this.candidates.peer.push(new RTCIceCandidate(message));
+      await this.pc.addIceCandidate(message);
+    } catch (error) {
+      if (!this.over) this.observer.note(`browser: refused “${message.candidate}”: ${error.message}`);
     }
   }
 
@@ -225,7 +245,11 @@ export class Connection {
     };
     channel.addEventListener("open", opened);
     channel.addEventListener("closing", () => this.browserState("channel", "closing"));
-    channel.addEventListener("close", () => this.browserState("channel", "closed"));
+    channel.addEventListener("close", () => {
+      this.browserState("channel", "closed");
+      // Where the connection ends, that is what there is to tell.
+      if (!this.over && this.pc.connectionState === "connected") this.observer.warned(chatClosed(this.peerErrors));
+    });
     this.observer.chat(channel);
     if (channel.readyState === "open") opened();
   }
@@ -249,6 +273,8 @@ export class Connection {
     this.explaining = diagnose;
     const { pc } = this;
     const states = { ice: pc.iceConnectionState, gathering: pc.iceGatheringState, dtls: pc.sctp?.transport?.state, connection: pc.connectionState };
+    // What the peer said earlier is no evidence of what has happened now.
+    this.report = null;
     const [{ checks }] = await Promise.all([this.statistics(), this.askForReport()]);
     const { candidates, peerStates, peerErrors, report, everConnected } = this;
     const problem = diagnose({ states, checks, candidates, peerStates, peerErrors, report, wasConnected: everConnected });
@@ -270,7 +296,7 @@ export class Connection {
 /** Whether the program that serves this page still does. */
 async function programAnswers() {
   try {
-    return (await fetch("icon.svg", { cache: "no-store" })).ok;
+    return (await fetch("icon.svg", { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MILLISECONDS) })).ok;
   } catch {
     return false;
   }

@@ -3,6 +3,8 @@
 import { endInWords } from "./statistics.js";
 
 const MAX_DETAILS_OF_A_KIND = 12;
+/** The close code with which the program takes its leave of a WebSocket (RFC 6455 §7.4.1). */
+const GOING_AWAY = 1001;
 
 export const noWebRtc = () => ({
   what: "This browser has no WebRTC.",
@@ -19,6 +21,12 @@ export const negotiationFailed = (error) => ({
   advice: "Press Connect again. If it happens each time, the events below tell how far it came.",
 });
 
+export const chatClosed = (peerErrors) => ({
+  what: "The peer has closed the chat channel.",
+  advice: "Press Connect again.",
+  details: peerErrors.map((error) => `The peer says: ${error}.`),
+});
+
 /** `answers`: whether the program still serves this page. */
 export function signallingLost({ opened, code, answers, wasConnected }) {
   const details = [`The WebSocket ${opened ? "was open and has" : "has never been open, and has"} ended with code ${code}${CLOSE_CODES[code] ? `: ${CLOSE_CODES[code]}` : ""}.`];
@@ -30,17 +38,25 @@ export function signallingLost({ opened, code, answers, wasConnected }) {
       details: [...details, `Nothing answers at ${location.origin}.`],
     };
   }
+  details.push(`${location.origin} still serves this page.`);
+  if (code === GOING_AWAY) {
+    return {
+      what: "The signalling is lost: the program has ended it.",
+      advice: "It is ending or was started anew, or this page fell too far behind in reading what the peer reports. Press Connect again.",
+      details,
+    };
+  }
   return {
     what: "The signalling is lost, but the program is still running.",
     advice: opened
       ? "Something between here and there has cut the WebSocket (a proxy, a VPN, a change of network). Press Connect again."
       : "WebSockets do not get through: a proxy or an extension may block them. Open the page without it, then press Connect again.",
-    details: [...details, `${location.origin} still serves this page.`],
+    details,
   };
 }
 
 const CLOSE_CODES = {
-  1001: "the program was ending",
+  [GOING_AWAY]: "the program has given up the peer",
   1006: "it broke off, without a goodbye",
   1013: "there was no peer to give",
 };
@@ -49,7 +65,8 @@ const CLOSE_CODES = {
 export function connectionFailed(evidence) {
   const { wasConnected, states } = evidence;
   const details = detailsOf(evidence);
-  if (failedInDtls(evidence)) {
+  // What once worked has agreed on DTLS: the peer complains of the transport when it gets lost later, too.
+  if (!wasConnected && failedInDtls(evidence)) {
     return {
       what: "The encryption failed: a path was found, but DTLS was not agreed on over it.",
       advice: "The certificate of one side does not match the fingerprint in its description: something has changed the signalling on its way, or the page and the program do not belong together. Reload the page, then press Connect again.",

@@ -12,7 +12,10 @@ const MAX_CHUNK = 65_536;
 const MAX_OUTSTANDING = 8 << 20;
 /** How often progress is shown. */
 const SHOW_MILLISECONDS = 100;
+/** In a list longer than this, finished entries make room for a new one. */
 const MAX_ENTRIES = 20;
+/** An entry that waits has no state yet. */
+const FINISHED = "[data-state]:not([data-state=running])";
 
 /** Sends a file, takes it back, and returns both hashes and the seconds it took. `progress(sent, returned)` is told often. */
 export async function thereAndBack(pipe, file, maxMessageSize, progress) {
@@ -52,6 +55,7 @@ export async function thereAndBack(pipe, file, maxMessageSize, progress) {
 export class Files {
   constructor() {
     this.connection = null;
+    this.pipe = null;
     this.waiting = Promise.resolve();
     const input = element("file");
     input.addEventListener("change", () => {
@@ -65,6 +69,8 @@ export class Files {
   /** The connection to use from now on; null: there is none. */
   use(connection) {
     this.connection = connection;
+    // A connection that is closed does not tell its channels in every browser (w3c/webrtc-pc#3085).
+    if (connection === null) this.pipe?.close("the connection was closed");
     element("file").disabled = connection === null;
     element("drop").classList.toggle("disabled", connection === null);
   }
@@ -95,15 +101,17 @@ export class Files {
   async transfer(file, entry) {
     const { connection } = this;
     if (connection === null) return entry.failed("there is no connection");
-    const pipe = new Pipe(connection.createChannel(`file ${file.name}`.slice(0, 200)));
-    entry.begin(() => pipe.close("cancelled"));
     try {
+      const pipe = new Pipe(connection.createChannel(`file ${file.name}`.slice(0, 200)));
+      this.pipe = pipe;
+      entry.begin(() => pipe.close("cancelled"));
       const { sent, returned, seconds } = await thereAndBack(pipe, file, connection.maxMessageSize, (sent, returned) => entry.progress(sent, returned));
       entry.succeeded(sent, returned, seconds);
     } catch (error) {
       entry.failed(error.message);
     } finally {
-      pipe.close();
+      this.pipe?.close();
+      this.pipe = null;
     }
   }
 }
@@ -123,7 +131,7 @@ class Entry {
     this.bars = { sent: this.bar("To the peer", "up"), returned: this.bar("And back", "down") };
     this.outcome = made("p", "Waiting …", "outcome");
     this.item.append(title, this.bars.sent.row, this.bars.returned.row, this.outcome);
-    append(element("transfers"), this.item, MAX_ENTRIES);
+    append(element("transfers"), this.item, MAX_ENTRIES, (item) => item.matches(FINISHED));
   }
 
   bar(label, className) {
@@ -173,8 +181,8 @@ class Entry {
   }
 
   end(state, text) {
-    // The focus would be lost with the button.
-    if (document.activeElement === this.cancel) element("file").focus();
+    // The focus would be lost with the button, and nothing that is disabled can have it.
+    if (document.activeElement === this.cancel) element(element("file").disabled ? "again" : "file").focus();
     this.cancel.remove();
     this.item.dataset.state = state;
     this.outcome.textContent = text;

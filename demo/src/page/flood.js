@@ -35,16 +35,16 @@ async function floodDown(pipe, bytes, progress) {
   let [received, counter, inOrder, began, ended] = [0, 0, true, null, null];
   let refusal = null;
   pipe.onmessage = (data) => {
+    // The first message starts the clock: the peer's begin, or whatever it sends without one.
+    began ??= performance.now();
     if (data instanceof ArrayBuffer) {
       inOrder &&= data.byteLength >= 4 && new DataView(data).getUint32(0) === counter;
       received += data.byteLength;
       counter += 1;
       progress(received, began);
-    } else if (data.startsWith("flood-begin ")) {
-      began = performance.now();
     } else if (data === "flood-end") {
       ended = performance.now();
-    } else {
+    } else if (!data.startsWith("flood-begin ")) {
       refusal = data;
     }
   };
@@ -76,6 +76,8 @@ export class Floods {
   /** The connection to use from now on; null: there is none. */
   use(connection) {
     this.connection = connection;
+    // A connection that is closed does not tell its channels in every browser (w3c/webrtc-pc#3085).
+    if (connection === null) this.pipe?.close("the connection was closed");
     this.enable();
   }
 
@@ -95,6 +97,7 @@ export class Floods {
     const bytes = Number(element("amount").value);
     const button = document.activeElement;
     for (const way of Object.keys(WAYS)) element(`flood-${way}-result`).textContent = "";
+    element("flood-status").textContent = "";
     for (const way of ways) {
       if (connection !== this.connection || connection === null) break;
       if (!(await this.flood(way, connection, bytes))) break;
@@ -115,9 +118,9 @@ export class Floods {
       result.textContent = `${words}: ${bytesInWords(done)} of ${bytesInWords(bytes)}${rate} …`;
     };
     delete result.dataset.state;
-    this.pipe = new Pipe(connection.createChannel(label));
-    this.enable();
     try {
+      this.pipe = new Pipe(connection.createChannel(label));
+      this.enable();
       const { received, inOrder, seconds } = await flood(this.pipe, bytes, progress);
       const whole = received === bytes && inOrder;
       result.dataset.state = whole ? "done" : "failed";
@@ -129,7 +132,9 @@ export class Floods {
       result.textContent = `${words}: ${error.message}`;
       return false;
     } finally {
-      this.pipe.close();
+      // Only how it ended is read out: figures that change all the time would drown everything else.
+      element("flood-status").textContent = result.textContent;
+      this.pipe?.close();
       this.pipe = null;
       this.enable();
     }

@@ -6,6 +6,8 @@ const SAMPLES = 120;
 const HEIGHT = 40;
 /** The smallest top of the scale, so that chatter does not look like a flood: 1 MB/s. */
 const SMALLEST_TOP = 1e6;
+/** Samples closer together than this tell nothing: the browser's own figures are not that fresh. */
+const SMALLEST_SECONDS = 0.1;
 
 export class Graph {
   constructor() {
@@ -19,10 +21,11 @@ export class Graph {
   count(bytes) {
     const now = performance.now();
     const { last } = this;
+    const seconds = last ? (now - last.now) / 1e3 : Infinity;
+    if (bytes && seconds < SMALLEST_SECONDS) return;
     this.last = bytes && { ...bytes, now };
-    const seconds = last ? (now - last.now) / 1e3 : 0;
     // Another pair counts from zero.
-    const rate = (name) => (last && bytes && seconds > 0 ? Math.max(0, bytes[name] - last[name]) / seconds : 0);
+    const rate = (name) => (last && bytes ? Math.max(0, bytes[name] - last[name]) / seconds : 0);
     this.add(rate("sent"), rate("received"));
   }
 

@@ -84,6 +84,8 @@ class Observer {
     chat.enable(false);
     files.use(null);
     floods.use(null);
+    // The focus would be lost with the button.
+    if (document.activeElement === element("close")) element("again").focus();
     element("close").disabled = true;
     if (problem) {
       // The states stay as they were: they tell how far it came.

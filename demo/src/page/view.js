@@ -2,10 +2,11 @@
 
 export const element = (id) => document.getElementById(id);
 
-/** Adds an entry at the end of a list, and forgets the first ones beyond `most`. */
-export function append(list, entry, most) {
+/** Adds an entry at the end of a list, and forgets the first ones beyond `most`, of those that may be forgotten. */
+export function append(list, entry, most, mayForget = () => true) {
   list.append(entry);
-  while (list.childElementCount > most) list.firstElementChild.remove();
+  const excess = Math.max(0, list.childElementCount - most);
+  for (const old of [...list.children].filter(mayForget).slice(0, excess)) old.remove();
   list.scrollTop = list.scrollHeight;
 }
 
@@ -45,12 +46,15 @@ export function hideProblem() {
 const UNITS = [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]];
 
 export function bytesInWords(bytes) {
-  const [size, unit] = UNITS.find(([size]) => bytes >= size) ?? [1, bytes === 1 ? "byte" : "bytes"];
+  // 999,950 bytes would round to 1000.0 kB.
+  const [size, unit] = UNITS.find(([size]) => bytes >= size * 0.99995) ?? [1, bytes === 1 ? "byte" : "bytes"];
   const number = bytes / size;
   return `${size === 1 ? number : number.toFixed(number < 10 ? 2 : 1)} ${unit}`;
 }
 
+/** A rate; none where the clock is too coarse to tell one. */
 export function rateInWords(bytesPerSecond) {
+  if (!Number.isFinite(bytesPerSecond)) return "–";
   const megabytes = bytesPerSecond / 1e6;
   return `${megabytes.toFixed(megabytes < 10 ? 2 : 1)} MB/s`;
 }

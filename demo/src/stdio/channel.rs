@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use peer_core::Message;
+use peer_core::{Message, Reliability};
 use proto_machine::Timestamp;
 use serde_json::Value;
 
@@ -22,6 +22,7 @@ pub(crate) struct Channel {
     pub(crate) behaviour: ChannelBehaviour,
     pub(crate) stage: ChannelStage,
     ordered: bool,
+    reliability: Reliability,
     /// Counts the tests, so that no two of their messages are the same.
     tests_begun: u64,
     tests: VecDeque<EchoTest>,
@@ -67,12 +68,13 @@ struct EchoTest {
 }
 
 impl Channel {
-    pub(crate) fn new(label: &str, ordered: bool, echoes: bool) -> Self {
+    pub(crate) fn new(label: &str, ordered: bool, reliability: Reliability, echoes: bool) -> Self {
         Self {
             label: label.to_owned(),
             behaviour: ChannelBehaviour::unasked(echoes),
             stage: ChannelStage::Connecting,
             ordered,
+            reliability,
             tests_begun: 0,
             tests: VecDeque::new(),
             flood: None,
@@ -185,7 +187,7 @@ impl Channel {
 
     fn end_flood(&mut self, ok: bool, outcome: FloodReport) -> Option<EndedFlood> {
         let flood = self.flood.take()?;
-        self.behaviour.give_up_flood();
+        self.behaviour.give_up_flood(self.reliability);
         let (id, label, msg_size) = (flood.id, self.label.clone(), flood.message_size);
         Some(EndedFlood { result: FloodResult { id, label, ok, msg_size, outcome }, is_main: flood.is_main })
     }

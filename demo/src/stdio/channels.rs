@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use peer_core::{ChannelKey, Message, MessageKind, Peer, SendError};
+use peer_core::{ChannelKey, Message, MessageKind, Peer, Reliability};
 use proto_machine::Timestamp;
 
 use super::channel::{Channel, ChannelStage, EndedFlood};
 use super::options::Mode;
 use super::protocol::{ChannelInit, Event, milliseconds};
 use crate::behaviour::{MAX_WAITING_BYTES, Request};
+use crate::pump::{self, close};
 
 /// The most channels at a time, in both directions. A further one of the other side is closed as soon as it is open.
 pub const MAX_CHANNELS: usize = 256;
@@ -36,9 +37,9 @@ impl Channels {
             return Err(format!("there are {MAX_CHANNELS} channels already"));
         }
         let options = init.to_options()?;
-        let ordered = options.ordered;
+        let (ordered, reliability) = (options.ordered, options.reliability);
         let key = peer.create_data_channel(now, options).map_err(|error| error.to_string())?;
-        self.insert(peer, key, &init.label, ordered);
+        self.insert(peer, key, &init.label, ordered, reliability);
         Ok(())
     }
 
@@ -52,17 +53,18 @@ impl Channels {
             return Err(format!("closed: there are {MAX_CHANNELS} channels already"));
         }
         let view = peer.channels().find(|(known, _)| *known == key);
-        if let Some((label, ordered)) = view.map(|(_, view)| (view.label.to_owned(), view.ordered)) {
-            self.insert(peer, key, &label, ordered);
+        let view = view.map(|(_, view)| (view.label.to_owned(), view.ordered, view.reliability));
+        if let Some((label, ordered, reliability)) = view {
+            self.insert(peer, key, &label, ordered, reliability);
         }
         Ok(())
     }
 
-    fn insert(&mut self, peer: &mut Peer, key: ChannelKey, label: &str, ordered: bool) {
+    fn insert(&mut self, peer: &mut Peer, key: ChannelKey, label: &str, ordered: bool, reliability: Reliability) {
         if let Some(mut channel) = peer.channel(key) {
             let _closed_already = channel.set_buffered_amount_low_threshold(self.high_water / 2);
         }
-        self.table.insert(key, Channel::new(label, ordered, self.mode.echoes(label)));
+        self.table.insert(key, Channel::new(label, ordered, reliability, self.mode.echoes(label)));
     }
 
     /// Notes that a channel is open, and says so.
@@ -106,15 +108,22 @@ impl Channels {
         message: Message,
         report: &mut impl FnMut(Event),
     ) {
+        // One bound for all channels, or many would be a way around it.
+        let elsewhere = self.table.iter().filter(|(other, _)| **other != key);
+        let elsewhere: usize = elsewhere.map(|(_, channel)| channel.behaviour.waiting_bytes()).sum();
         let Some(channel) = self.table.get_mut(&key) else { return };
+        // It was closed for what it had sent before.
+        if channel.stage == ChannelStage::Closing {
+            return;
+        }
         let request = channel.handle_message(now, message, report);
         let label = channel.label.clone();
-        // One bound for all channels, or many would be a way around it.
-        let waiting: usize = self.table.values().map(|channel| channel.behaviour.waiting_bytes()).sum();
+        let waiting = elsewhere + channel.behaviour.waiting_bytes();
         match request {
             Request::Pump if waiting <= MAX_WAITING_BYTES => self.pump(now, peer, key, report),
             Request::Close => close(now, peer, key),
             Request::Pump | Request::Overflow => {
+                channel.stage = ChannelStage::Closing;
                 close(now, peer, key);
                 let message =
                     format!("closed: more than {MAX_WAITING_BYTES} bytes or too many messages wait to be sent");
@@ -126,22 +135,7 @@ impl Channels {
     /// Sends what a channel has to say, as far as there is room.
     pub(crate) fn pump(&mut self, now: Timestamp, peer: &mut Peer, key: ChannelKey, report: &mut impl FnMut(Event)) {
         let Some(entry) = self.table.get_mut(&key) else { return };
-        let Some(mut channel) = peer.channel(key) else { return };
-        let mut failure = None;
-        entry.behaviour.pump(now, |message| {
-            if channel.view().is_none_or(|view| view.buffered_amount >= self.high_water) {
-                return Err(message);
-            }
-            match channel.send(now, message.clone()) {
-                Ok(()) => Ok(()),
-                Err(error @ SendError::TooLarge { .. }) => {
-                    failure = Some(error);
-                    Ok(())
-                }
-                Err(_) => Err(message),
-            }
-        });
-        if let Some(error) = failure {
+        if let Some(error) = pump::pump(now, peer, key, &mut entry.behaviour, self.high_water) {
             report(Event::ChannelError { label: entry.label.clone(), message: error.to_string() });
         }
         if entry.stage == ChannelStage::Draining && !entry.behaviour.has_waiting() {
@@ -168,6 +162,8 @@ impl Channels {
             return Err(format!("there is no channel {label:?} to close"));
         };
         channel.stage = ChannelStage::Draining;
+        // Or one that goes on sending would never let it end.
+        channel.behaviour.stop_echoing();
         let ended = channel.give_up(report);
         self.pump(now, peer, key, report);
         Ok(ended)
@@ -218,12 +214,6 @@ impl Channels {
 fn is_delivered(peer: &mut Peer, key: ChannelKey) -> bool {
     let buffered = peer.channel(key).and_then(|channel| channel.view().map(|view| view.buffered_amount));
     buffered == Some(0) && peer.statistics().secure.send_window_used == 0
-}
-
-fn close(now: Timestamp, peer: &mut Peer, key: ChannelKey) {
-    if let Some(mut channel) = peer.channel(key) {
-        let _closed_already = channel.close(now);
-    }
 }
 
 /// The event that says that a message has come.

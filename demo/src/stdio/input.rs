@@ -6,7 +6,7 @@ use std::thread;
 
 use driver_mio::DriverWaker;
 
-/// The longest line in bytes. The largest message takes half of it, written in hexadecimal digits.
+/// The longest line in bytes. The largest message takes half of it, written in hexadecimal digits; a text of which most has to be escaped may not fit.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 /// Lines that wait for the peer. Whoever writes more waits with them.
 pub const MAX_WAITING_LINES: usize = 64;

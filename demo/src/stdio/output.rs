@@ -7,7 +7,7 @@ use super::protocol::Event;
 /// Writes events, a line each. Whoever does not read them holds the peer up.
 pub(crate) struct Output<W: Write = Stdout> {
     writer: BufWriter<W>,
-    /// Sticky: nobody reads any more.
+    /// Nobody reads any more.
     failure: Option<io::Error>,
 }
 
@@ -33,7 +33,7 @@ impl<W: Write> Output<W> {
     /// Hands what was written to the reader.
     ///
     /// # Errors
-    /// The reader has gone, now or before.
+    /// The reader has gone, now or since the last time.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         match self.failure.take() {
             Some(failure) => Err(failure),

@@ -14,7 +14,7 @@ use super::channels::{Channels, message_event};
 use super::input::{Input, MAX_LINE_BYTES};
 use super::options::{CloseAfterFlood, Mode, Role, StdioOptions, Trickle};
 use super::output::Output;
-use super::protocol::{BadLine, Event, Request, milliseconds};
+use super::protocol::{BadLine, Event, FloodReport, FloodResult, Request, milliseconds};
 use crate::exchange::{self, Exchange, Outcome, Problem};
 use crate::report::{Servers, ice_report};
 use crate::signal::Signal;
@@ -197,7 +197,7 @@ impl Session {
         let ended = self.channels.handle_timeout(now, peer, &mut |event| self.output.event(&event));
         self.handle_ended_floods(now, peer, ended.into_iter().map(|(_, flood)| flood));
         if now >= self.time_limit() {
-            self.leave(Leave::Closing(Verdict::failed("timeout")));
+            self.leave(Leave::Closing(self.verdict(Verdict::failed("timeout"))));
         }
         match self.end {
             End::Over { verdict, at_event } if at_event == self.events => {
@@ -290,6 +290,11 @@ impl Session {
                 // It may be the closing of the channel that has ended the flood.
                 let _closed_already = self.channels.close(now, peer, label, report);
             }
+            CloseAfterFlood::Pc if self.options.stay => {
+                let verdict = self.verdict(Verdict::CLOSED);
+                self.close(now, peer);
+                self.end = End::OverAndStaying { verdict };
+            }
             CloseAfterFlood::Pc => self.leave(Leave::Closing(self.verdict(Verdict::CLOSED))),
             CloseAfterFlood::Abrupt => self.leave(Leave::Abruptly),
         }
@@ -306,10 +311,10 @@ impl Session {
         let message_size = self.options.msg_size;
         let flood = Flood { id: None, message_size, acknowledgement, is_main: true, deadline: None };
         self.main_flood = MainFlood::UnderWay;
-        if let Err(message) = self.begin_flood(now, peer, &label, self.options.bytes, flood) {
-            self.error("flood", message);
-            self.main_flood = MainFlood::Over { ok: false };
-            self.follow_main_flood(now, peer, &label);
+        if let Err(error) = self.begin_flood(now, peer, &label, self.options.bytes, flood) {
+            let outcome = FloodReport::Failed { error };
+            let result = FloodResult { id: None, label, ok: false, msg_size: message_size, outcome };
+            self.handle_ended_floods(now, peer, [EndedFlood { result, is_main: true }]);
         }
     }
 

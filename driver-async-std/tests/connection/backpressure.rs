@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_std::task::{block_on, spawn};
+use async_std::task::spawn;
 use driver_async_std::Options;
 use driver_async_std::peer_core::{DataChannelOptions, Message};
 use futures_util::StreamExt;
 use futures_util::future::poll_immediate;
 
-use crate::support::{Pair, next_channel, options};
+use crate::support::{Pair, next_channel, options, run};
 
 const TOTAL: usize = 20_000_000;
 const PIECE: usize = 50_000;
@@ -26,7 +26,7 @@ fn piece(number: usize) -> Message {
 
 #[test]
 fn twenty_megabytes_arrive_whole_and_the_sender_waits_for_the_reader() {
-    block_on(async {
+    run(async {
         let pair = Pair::connected(small_buffers()).await;
         let sent = Arc::new(AtomicUsize::new(0));
         let (channel, counter) = (pair.left_channel.clone(), Arc::clone(&sent));
@@ -56,7 +56,7 @@ fn twenty_megabytes_arrive_whole_and_the_sender_waits_for_the_reader() {
 
 #[test]
 fn an_echo_that_only_reads_when_it_has_written_does_not_lock_up() {
-    block_on(async {
+    run(async {
         let pair = Pair::connected(small_buffers()).await;
         let echo = pair.right_channel.clone();
         spawn(async move {
@@ -80,7 +80,7 @@ fn an_echo_that_only_reads_when_it_has_written_does_not_lock_up() {
 
 #[test]
 fn a_channel_that_nobody_reads_does_not_hold_up_commands() {
-    block_on(async {
+    run(async {
         let mut pair = Pair::connected(small_buffers()).await;
         // More than the inbox, less than what the sender may have on the way.
         for _ in 0..10 {
@@ -96,7 +96,7 @@ fn a_channel_that_nobody_reads_does_not_hold_up_commands() {
 
 #[test]
 fn sends_that_are_given_up_cost_the_others_neither_their_place_nor_their_answer() {
-    block_on(async {
+    run(async {
         let pair = Pair::connected(small_buffers()).await;
         let number = |message: &Message| u64::from_be_bytes(*message.payload.first_chunk().unwrap());
         let numbered = |number: u64| {

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use async_std::task::block_on;
 use driver_async_std::peer_core::{DataChannelOptions, InterfaceAddress, Message, PeerEvent, SendError};
 use driver_async_std::{DataChannel, Options};
 use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
 
-use crate::support::{Pair, connection, next_channel, next_event, options};
+use crate::support::{Pair, connection, next_channel, next_event, options, run};
 
 #[test]
 fn sends_beyond_the_bound_are_refused_and_the_others_get_through() {
-    block_on(async {
+    run(async {
         let pair = Pair::connected(Options { send_buffer: 100_000, receive_buffer: 1, ..options() }).await;
         let size = 200_000;
         // 40 or so fit on the way, 64 wait.
@@ -45,7 +44,7 @@ fn sends_beyond_the_bound_are_refused_and_the_others_get_through() {
 
 #[test]
 fn a_queue_of_one_event_loses_none() {
-    block_on(async {
+    run(async {
         let mut pair = Pair::with_options(options(), Options { event_capacity: 1, ..options() }).await;
         let mut created = Vec::new();
         for number in 0..50 {
@@ -62,7 +61,7 @@ fn a_queue_of_one_event_loses_none() {
 
 #[test]
 fn a_channel_whose_last_handle_is_dropped_is_closed() {
-    block_on(async {
+    run(async {
         let mut pair = Pair::connected(options()).await;
         let clone = pair.left_channel.clone();
         drop(pair.left_channel);
@@ -79,7 +78,7 @@ fn a_channel_whose_last_handle_is_dropped_is_closed() {
 
 #[test]
 fn channels_are_closed_that_nobody_can_learn_of() {
-    block_on(async {
+    run(async {
         let pair = Pair::connected(options()).await;
         drop(pair.right_events);
         let unknown = pair.left.create_data_channel(DataChannelOptions::new("unknown")).await.unwrap();
@@ -91,8 +90,22 @@ fn channels_are_closed_that_nobody_can_learn_of() {
 }
 
 #[test]
+fn channels_are_closed_that_wait_to_be_learned_of_when_nobody_can_any_more() {
+    run(async {
+        let pair = Pair::connected(options()).await;
+        let unknown = pair.left.create_data_channel(DataChannelOptions::new("unknown")).await.unwrap();
+        assert!(unknown.opened().await);
+        while pair.right.statistics().await.unwrap().secure.channels_opened < 2 {}
+        drop(pair.right_events);
+        unknown.closed().await;
+        pair.left_channel.send(Message::text("still there")).await.unwrap();
+        assert_eq!(pair.right_channel.next_message().await, Some(Message::text("still there")));
+    });
+}
+
+#[test]
 fn a_socket_that_cannot_be_opened_is_reported() {
-    block_on(async {
+    run(async {
         let elsewhere = InterfaceAddress::new("203.0.113.77".parse().unwrap());
         let connection = connection(Options { interfaces: Some(vec![elsewhere]), ..options() });
         let _channel = connection.create_data_channel(DataChannelOptions::new("")).await.unwrap();

@@ -1,17 +1,16 @@
 //! How connections and channels end.
 
-use async_std::task::block_on;
 use driver_async_std::peer_core::{
     AddIceCandidateError, CreateDataChannelError, CreateDescriptionError, DataChannelOptions, DataChannelState,
     IceCandidateInit, IceServer, Message, PeerConnectionState, SendError, SetDescriptionError, SignalingState,
 };
 use driver_async_std::{NewConnectionError, PeerConnection};
 
-use crate::support::{Pair, configuration, options};
+use crate::support::{Pair, configuration, options, run};
 
 #[test]
 fn a_channel_closed_here_ends_there_after_its_last_message() {
-    block_on(async {
+    run(async {
         let pair = Pair::connected(options()).await;
         pair.left_channel.send(Message::text("last")).await.unwrap();
         pair.left_channel.close().await;
@@ -27,7 +26,7 @@ fn a_channel_closed_here_ends_there_after_its_last_message() {
 
 #[test]
 fn a_connection_closed_here_ends_channels_there_with_a_failure() {
-    block_on(async {
+    run(async {
         let pair = Pair::connected(options()).await;
         pair.left.close().await;
         assert_eq!(pair.right_channel.next_message().await, None);
@@ -38,7 +37,7 @@ fn a_connection_closed_here_ends_channels_there_with_a_failure() {
 
 #[test]
 fn dropping_the_last_handle_closes_the_connection() {
-    block_on(async {
+    run(async {
         let Pair { left, left_events, left_channel, right_channel, right, .. } = Pair::connected(options()).await;
         let mut left_events = left_events;
         drop(left);
@@ -55,7 +54,7 @@ fn dropping_the_last_handle_closes_the_connection() {
 
 #[test]
 fn whoever_waits_is_released_when_the_connection_is_closed() {
-    block_on(async {
+    run(async {
         let mut pair = Pair::connected(options()).await;
         let channel = pair.left_channel.clone();
         let waiting = async_std::task::spawn(async move { channel.next_message().await });
@@ -69,7 +68,7 @@ fn whoever_waits_is_released_when_the_connection_is_closed() {
 
 #[test]
 fn a_closed_connection_refuses_every_command_by_the_name_of_the_standard() {
-    block_on(async {
+    run(async {
         let connection = PeerConnection::with_options(configuration(), options()).unwrap();
         let offer = {
             let _channel = connection.create_data_channel(DataChannelOptions::new("")).await.unwrap();

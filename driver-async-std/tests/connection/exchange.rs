@@ -1,17 +1,16 @@
 //! What two connections have to say to each other.
 
-use async_std::task::block_on;
 use driver_async_std::Event;
 use driver_async_std::peer_core::{
     DataChannelOptions, DataChannelState, Message, PeerConnectionState, PeerEvent, Reliability, SignalingState,
 };
 use futures_util::StreamExt;
 
-use crate::support::{Pair, connection, negotiate, next_channel, next_event, options};
+use crate::support::{Pair, connection, negotiate, next_channel, next_event, options, run};
 
 #[test]
 fn text_bytes_and_empty_messages_are_echoed_in_order() {
-    block_on(async {
+    run(async {
         let pair = Pair::connected(options()).await;
         let echo = pair.right_channel.clone();
         let echoing = async_std::task::spawn(async move {
@@ -33,7 +32,7 @@ fn text_bytes_and_empty_messages_are_echoed_in_order() {
 
 #[test]
 fn candidates_can_be_trickled() {
-    block_on(async {
+    run(async {
         let (left, right) = (connection(options()), connection(options()));
         let (mut left_events, mut right_events) = (left.events(), right.events());
         let channel = left.create_data_channel(DataChannelOptions::new("trickled")).await.unwrap();
@@ -57,7 +56,7 @@ fn candidates_can_be_trickled() {
 
 #[test]
 fn a_channel_has_the_properties_it_was_created_with_on_both_sides() {
-    block_on(async {
+    run(async {
         let mut pair = Pair::connected(options()).await;
         let options = DataChannelOptions {
             protocol: "game".to_owned(),
@@ -81,7 +80,7 @@ fn a_channel_has_the_properties_it_was_created_with_on_both_sides() {
 
 #[test]
 fn states_and_statistics_tell_how_the_connection_stands() {
-    block_on(async {
+    run(async {
         let mut pair = Pair::connected(options()).await;
         let connected = PeerEvent::ConnectionStateChange(PeerConnectionState::Connected);
         next_event(&mut pair.left_events, |event| *event == connected).await;
@@ -100,7 +99,7 @@ fn states_and_statistics_tell_how_the_connection_stands() {
 /// Nomination and the first channel come in either order (RFC 8445 §12.1), so no event is passed over in search of another.
 #[test]
 fn both_sides_are_told_of_the_selected_pair() {
-    block_on(async {
+    run(async {
         let (left, right) = (connection(options()), connection(options()));
         let (mut left_events, mut right_events) = (left.events(), right.events());
         let _channel = left.create_data_channel(DataChannelOptions::new("first")).await.unwrap();
@@ -113,7 +112,7 @@ fn both_sides_are_told_of_the_selected_pair() {
 
 #[test]
 fn streams_of_events_share_one_queue_that_begins_with_the_connection() {
-    block_on(async {
+    run(async {
         let connection = connection(options());
         let _channel = connection.create_data_channel(DataChannelOptions::new("early")).await.unwrap();
         connection.set_local_description(None).await.unwrap();

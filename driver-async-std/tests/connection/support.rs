@@ -1,6 +1,7 @@
 //! Two connections in one process, and their signalling.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use driver_async_std::peer_core::{
     Certificate, Configuration, DataChannelOptions, InterfaceAddress, PeerEvent, SessionDescriptionInit,
@@ -20,6 +21,12 @@ pub(crate) fn options() -> Options {
 
 pub(crate) fn connection(options: Options) -> PeerConnection {
     PeerConnection::with_options(configuration(), options).unwrap()
+}
+
+/// Runs a test. One that waits for what never comes fails.
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
+    let limited = async_std::future::timeout(Duration::from_secs(90), test);
+    async_std::task::block_on(limited).expect("the test waits for something that does not come")
 }
 
 /// Two connections with one channel, which the left has created.

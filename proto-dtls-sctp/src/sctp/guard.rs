@@ -138,13 +138,7 @@ pub(super) fn admit(packet: &Bytes, header: Header, chunks: &[Chunk<'_>], contex
             continue;
         }
         admitted.answered += usize::from(answered);
-        // RFC 6525 §5.1.1: one request at a time.
-        let verdict = if chunk.kind == chunk_type::RE_CONFIG && admitted.request.is_some() {
-            Verdict::Skip
-        } else {
-            inspect(chunk, context, &mut admitted.request)
-        };
-        match verdict {
+        match inspect(chunk, context, &mut admitted.request) {
             Verdict::Pass => kept.push((*chunk, None)),
             Verdict::Change(value) => {
                 changed = true;
@@ -285,8 +279,12 @@ fn inspect_reconfiguration(value: &[u8], context: Context<'_>, request: &mut Opt
     if !matches!(count, 1 | 2) || requests > 1 {
         return Verdict::Skip;
     }
+    // RFC 6525 §5.1.1: one request at a time. A response may stand beside it in a chunk of its own, and does not come again.
+    if requests > 0 && request.is_some() {
+        return Verdict::Skip;
+    }
     let incoming = context.resets.incoming(value, context.known);
-    *request = incoming.request;
+    *request = request.take().or(incoming.request);
     incoming.changed.map_or(Verdict::Pass, Verdict::Change)
 }
 

@@ -84,8 +84,10 @@ impl Request {
     }
 
     /// The streams that it names, of these.
-    fn among(&self, known: &[u16]) -> impl Iterator<Item = u16> {
-        known.iter().copied().filter(|stream| self.streams.is_empty() || self.streams.contains(stream))
+    fn among<'a>(&self, known: &'a [u16]) -> impl Iterator<Item = u16> + use<'a> {
+        // A request names up to thousands of streams, the same ones again and again if it pleases.
+        let named: BTreeSet<u16> = self.streams.iter().copied().collect();
+        known.iter().copied().filter(move |stream| named.is_empty() || named.contains(stream))
     }
 }
 

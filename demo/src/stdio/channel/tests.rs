@@ -1,4 +1,5 @@
 use super::*;
+use crate::behaviour::Delivery;
 
 const NOW: Timestamp = Timestamp::from_millis(5);
 
@@ -15,7 +16,7 @@ fn sent(channel: &mut Channel) -> Vec<Message> {
     let mut messages = Vec::new();
     channel.behaviour.pump(NOW, |message| {
         messages.push(message);
-        Ok(())
+        Delivery::Taken
     });
     messages
 }
@@ -37,7 +38,7 @@ fn echo_ok(events: &[Event]) -> Vec<bool> {
 
 #[test]
 fn an_echo_test_passes_when_its_message_comes_back_and_fails_when_another_of_its_size_does() {
-    let mut channel = Channel::new("x", true, true);
+    let mut channel = Channel::new("x", true, Reliability::Reliable, true);
     for _ in 0..2 {
         channel.begin_echo_test(NOW, &test_of(Kind::Binary, 50)).unwrap();
     }
@@ -51,7 +52,7 @@ fn an_echo_test_passes_when_its_message_comes_back_and_fails_when_another_of_its
 
 #[test]
 fn from_an_echo_test_on_a_channel_does_not_echo() {
-    let mut channel = Channel::new("x", true, true);
+    let mut channel = Channel::new("x", true, Reliability::Reliable, true);
     channel.begin_echo_test(NOW, &test_of(Kind::Text, 3)).unwrap();
     sent(&mut channel);
     assert_eq!(reports(&mut channel, Message::text("other")), []);
@@ -60,7 +61,7 @@ fn from_an_echo_test_on_a_channel_does_not_echo() {
 
 #[test]
 fn an_echo_test_fails_at_its_time_out_and_when_the_channel_closes() {
-    let mut channel = Channel::new("x", true, true);
+    let mut channel = Channel::new("x", true, Reliability::Reliable, true);
     channel.begin_echo_test(NOW, &test_of(Kind::Text, 3)).unwrap();
     let deadline = channel.deadline().unwrap();
     assert_eq!(deadline, NOW + Duration::from_millis(100));
@@ -73,7 +74,7 @@ fn an_echo_test_fails_at_its_time_out_and_when_the_channel_closes() {
 
 #[test]
 fn no_more_echo_tests_run_than_may() {
-    let mut channel = Channel::new("x", true, true);
+    let mut channel = Channel::new("x", true, Reliability::Reliable, true);
     for _ in 0..MAX_ECHO_TESTS {
         channel.begin_echo_test(NOW, &test_of(Kind::Text, 0)).unwrap();
     }
@@ -89,7 +90,7 @@ fn a_flood_that_lost_something_is_not_ok_and_order_counts_only_where_it_is_promi
         (false, "flood-ack 8 1 0", true),
         (false, "flood-ack 7 1 1", false),
     ] {
-        let mut channel = Channel::new("x", ordered, true);
+        let mut channel = Channel::new("x", ordered, Reliability::Reliable, true);
         channel.begin_flood(8, flood_of(Some(Duration::from_secs(1)))).unwrap();
         sent(&mut channel);
         assert_eq!(channel.ended_flood(NOW, || true), None);
@@ -100,7 +101,7 @@ fn a_flood_that_lost_something_is_not_ok_and_order_counts_only_where_it_is_promi
 
 #[test]
 fn a_flood_without_acknowledgement_ends_when_it_is_delivered_and_one_with_it_fails_after_its_time() {
-    let mut channel = Channel::new("x", true, true);
+    let mut channel = Channel::new("x", true, Reliability::Reliable, true);
     channel.begin_flood(8, flood_of(None)).unwrap();
     assert_eq!(channel.ended_flood(NOW, || true), None, "it is not sent yet");
     sent(&mut channel);
@@ -118,7 +119,7 @@ fn a_flood_without_acknowledgement_ends_when_it_is_delivered_and_one_with_it_fai
 
 #[test]
 fn nothing_is_sent_between_the_messages_of_a_flood() {
-    let mut channel = Channel::new("x", true, true);
+    let mut channel = Channel::new("x", true, Reliability::Reliable, true);
     channel.begin_flood(8, flood_of(None)).unwrap();
     assert!(channel.send(Message::text("x")).is_err());
     assert!(channel.begin_echo_test(NOW, &test_of(Kind::Text, 0)).is_err());
