@@ -98,6 +98,18 @@ fn requests_to_reconfigure_that_nobody_serves_are_denied() {
     }
 }
 
+/// RFC 6525 §5.1.1: one request at a time. A response is not repeated by itself, so it must not be lost with a second request.
+#[test]
+fn a_response_passes_beside_a_request_in_either_order_and_a_second_request_does_not() {
+    let request: &[u8] = &[0, 13, 0, 18, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 1];
+    let response: &[u8] = &[0, 16, 0, 12, 0, 0, 0, 9, 0, 0, 0, 1];
+    for (values, skipped) in [([request, response], 0), ([response, request], 0), ([request, request], 1)] {
+        let packet = packet_of(&values.map(|value| (chunk_type::RE_CONFIG, 0, value)));
+        let admitted = admit_packet(&packet, &[]);
+        assert_eq!((admitted.skipped, admitted.request.is_some()), (skipped, true), "{values:?}");
+    }
+}
+
 #[test]
 fn data_without_data_or_beyond_the_streams_is_a_violation() {
     let cases = [
