@@ -83,7 +83,7 @@ fn truncated(bytes: &[u8], rng: &mut Rng) -> Vec<u8> {
 }
 
 /// Everything that can be seen of an agent but its drop counters.
-fn visible(world: &World) -> String {
+pub(crate) fn visible(world: &World) -> String {
     let agents = world.nodes.iter().map(|node| {
         let pairs = node.agent.statistics().pairs;
         let candidates: Vec<_> = node.agent.local_candidates().collect();

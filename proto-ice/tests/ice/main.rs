@@ -10,6 +10,7 @@ mod lone;
 mod messages;
 mod world;
 
+mod attacks;
 mod candidates;
 mod connecting;
 mod consent;
