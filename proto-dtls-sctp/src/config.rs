@@ -16,6 +16,18 @@ pub enum Entropy {
     Simulated,
 }
 
+/// Which implementation of SCTP carries the data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum SctpBackend {
+    /// That of this crate.
+    #[default]
+    Own,
+    /// The crate `sctp-proto`, as a second opinion. Without interleaving and zero checksum.
+    #[cfg(feature = "sctp-proto")]
+    SctpProto,
+}
+
 /// Settings of a [`SecureTransport`](crate::SecureTransport), with defaults from [`new`](Self::new).
 #[derive(Clone, Debug)]
 pub struct SecureTransportConfig {
@@ -51,6 +63,12 @@ pub struct SecureTransportConfig {
     /// Records that may be sent under DTLS 1.2 with AES-GCM, whose nonces the wrapped library draws at random, before the session ends with
     /// [`SecureError::NonceLimit`](crate::SecureError::NonceLimit). Default: 2^24, at which the odds of a repeated nonce are 2^-17.
     pub gcm_record_limit: u64,
+    /// Which implementation of SCTP carries the data. Default: [`SctpBackend::Own`].
+    pub sctp_backend: SctpBackend,
+    /// Whether to offer that messages on different channels are interleaved (RFC 8260), so that a large one does not hold up a small one. Default: `true`.
+    pub interleaving: bool,
+    /// Whether to offer to leave out the checksum of SCTP, as DTLS protects every packet (RFC 9653). Default: `true`.
+    pub zero_checksum: bool,
 }
 
 impl SecureTransportConfig {
@@ -74,6 +92,9 @@ impl SecureTransportConfig {
             undeclared_stream_lifetime: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(60),
             gcm_record_limit: 1 << 24,
+            sctp_backend: SctpBackend::default(),
+            interleaving: true,
+            zero_checksum: true,
         }
     }
 }

@@ -250,6 +250,8 @@ pub enum SctpFailureReason {
     PeerRestarted,
     /// The peer violated a rule of SCTP, sent a message larger than permitted, or left no room to complete one. It has been sent an ABORT.
     PeerMisbehaved,
+    /// Nothing that was sent to the peer was acknowledged. Only if such a limit was set.
+    PeerUnreachable,
     /// DTLS underneath ended, by the peer's close_notify or by failure.
     TransportClosed,
 }
@@ -261,6 +263,7 @@ impl fmt::Display for SctpFailure {
             SctpFailureReason::ShutDownByPeer => "the peer shut the association down",
             SctpFailureReason::PeerRestarted => "the peer has restarted",
             SctpFailureReason::PeerMisbehaved => "the peer violated the protocol",
+            SctpFailureReason::PeerUnreachable => "the peer acknowledges nothing",
             SctpFailureReason::TransportClosed => "the DTLS transport was closed",
         })
     }

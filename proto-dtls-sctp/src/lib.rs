@@ -124,7 +124,7 @@ pub use channel::{
     ChannelKey, ChannelStatistics, ChannelView, DataChannelOptions, DataChannelState, Message, MessageKind, Priority,
     Reliability,
 };
-pub use config::{DtlsRole, Entropy, MaxMessageSize, SecureTransportConfig, StartParameters};
+pub use config::{DtlsRole, Entropy, MaxMessageSize, SctpBackend, SecureTransportConfig, StartParameters};
 pub use error::{
     ChannelFailure, CreateDataChannelError, DtlsFailure, ErrorDetail, ErrorKind, SctpFailure, SctpFailureReason,
     SecureError, SendError, StartError, UnknownChannel,

@@ -84,7 +84,7 @@ impl DataChannels {
 
     fn take_in(&mut self, now: Timestamp, stream: u16, protocol: PayloadProtocol, payload: Bytes, sctp: &mut Sctp) {
         let (kind, payload, last) = match protocol {
-            PayloadProtocol::Dcep => return self.take_in_establishment(stream, &payload, sctp),
+            PayloadProtocol::Dcep => return self.take_in_establishment(now, stream, &payload, sctp),
             PayloadProtocol::Unknown => {
                 self.counters.unknown_protocol_messages += 1;
                 return;
@@ -124,9 +124,9 @@ impl DataChannels {
         self.events.push(SecureEvent::Message { channel: key, message: Message { kind, payload } });
     }
 
-    fn take_in_establishment(&mut self, stream: u16, bytes: &[u8], sctp: &mut Sctp) {
+    fn take_in_establishment(&mut self, now: Timestamp, stream: u16, bytes: &[u8], sctp: &mut Sctp) {
         match dcep::parse(bytes) {
-            Some(DcepMessage::Open(options)) => self.accept(stream, options, sctp),
+            Some(DcepMessage::Open(options)) => self.accept(now, stream, options, sctp),
             Some(DcepMessage::Ack) => {
                 let channel = self.by_stream.get(&stream).and_then(|key| self.channels.get_mut(key));
                 match channel.map(|channel| &mut channel.state) {
@@ -142,7 +142,7 @@ impl DataChannels {
     }
 
     /// RFC 8832 §6: what the peer opens is there, unless the id is not the peer's to give, in use, or beyond what was negotiated.
-    fn accept(&mut self, stream: u16, options: DataChannelOptions, sctp: &mut Sctp) {
+    fn accept(&mut self, now: Timestamp, stream: u16, options: DataChannelOptions, sctp: &mut Sctp) {
         let within = matches!(self.link, Link::Up { streams } if stream < streams);
         let room = self.live_channels() < usize::from(self.limits.max_channels);
         let name = options.name_length();
@@ -150,14 +150,15 @@ impl DataChannels {
         if !within || !room || !self.is_id_of_peer(stream) || !self.is_free(stream) {
             return self.refuse(stream);
         }
-        sctp.open_stream(stream);
-        sctp.write(OutgoingMessage {
+        sctp.open_stream(stream, options.priority.value());
+        let message = OutgoingMessage {
             stream,
             protocol: PayloadProtocol::Dcep,
             payload: dcep::ack(),
             ordered: true,
             reliability: Reliability::Reliable,
-        });
+        };
+        sctp.write(now, message);
         let mut channel = Channel::new(options, Some(stream));
         channel.state = ChannelState::Open { acknowledged: true };
         channel.was_open = true;

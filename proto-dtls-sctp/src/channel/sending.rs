@@ -214,13 +214,14 @@ impl DataChannels {
             ),
             reliability => reliability,
         };
-        let taken = sctp.write(OutgoingMessage {
+        let message = OutgoingMessage {
             stream,
             protocol: waiting.protocol,
             payload,
             ordered: channel.options.ordered || !acknowledged,
             reliability,
-        });
+        };
+        let taken = sctp.write(now, message);
         if taken {
             self.sending.handed_over.entry(stream).or_default().push(length);
             self.sending.window_used += length + MESSAGE_COST;

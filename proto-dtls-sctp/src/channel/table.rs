@@ -108,6 +108,7 @@ impl DataChannels {
     /// Creates a channel; opens it at once if the association is there.
     pub(crate) fn create(
         &mut self,
+        now: Timestamp,
         options: DataChannelOptions,
         sctp: Option<&mut Sctp>,
     ) -> Result<ChannelKey, CreateDataChannelError> {
@@ -129,7 +130,7 @@ impl DataChannels {
         };
         let key = self.insert(Channel::new(options, id));
         if let (Link::Up { .. }, Some(sctp)) = (self.link, sctp) {
-            self.open(key, sctp);
+            self.open(now, key, sctp);
             self.adopt_undeclared(key);
         }
         Ok(key)
@@ -194,16 +195,16 @@ impl DataChannels {
     }
 
     /// The association is established: channels open.
-    pub(crate) fn association_up(&mut self, streams: u16, sctp: &mut Sctp) {
+    pub(crate) fn association_up(&mut self, now: Timestamp, streams: u16, sctp: &mut Sctp) {
         self.link = Link::Up { streams };
         let keys: Vec<_> = self.channels.keys().copied().collect();
         for key in keys {
-            self.open(key, sctp);
+            self.open(now, key, sctp);
         }
     }
 
     /// Opens a channel of this side.
-    fn open(&mut self, key: ChannelKey, sctp: &mut Sctp) {
+    fn open(&mut self, now: Timestamp, key: ChannelKey, sctp: &mut Sctp) {
         let Some(channel) =
             self.channels.get_mut(&key).filter(|channel| channel.state == ChannelState::AwaitAssociation)
         else {
@@ -215,17 +216,18 @@ impl DataChannels {
         if id >= streams {
             return self.fail(key, ChannelFailure::IdBeyondNegotiatedStreams);
         }
-        sctp.open_stream(id);
+        sctp.open_stream(id, channel.options.priority.value());
         let negotiated = channel.options.negotiated.is_some();
         if !negotiated {
             // RFC 8832 §6: ordered and reliable, ahead of all data.
-            sctp.write(OutgoingMessage {
+            let message = OutgoingMessage {
                 stream: id,
                 protocol: PayloadProtocol::Dcep,
                 payload: dcep::open(&channel.options),
                 ordered: true,
                 reliability: Reliability::Reliable,
-            });
+            };
+            sctp.write(now, message);
         }
         channel.state = ChannelState::Open { acknowledged: negotiated };
         channel.was_open = true;

@@ -1,7 +1,7 @@
 //! How an association is set up (RFC 9260 §5).
 //!
-//! Both sides send INIT as soon as DTLS is up, as browsers do, so a collision is the normal case. The wrapped crate is only given an association that is established: its
-//! own set-up reads the real clock, draws its tags from the operating system, and loses an association to a late duplicate INIT.
+//! Both sides send INIT as soon as DTLS is up, as browsers do, so a collision is the normal case. The set-up is the same
+//! for every engine behind it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,12 +22,25 @@ const MAX_UNRECOGNIZED: usize = 256;
 /// RFC 9260 §3.3.2: a receiver window below this is an error.
 const MIN_WINDOW: u32 = 1500;
 
-/// Parameter types (RFC 9260 §3.3.2, RFC 3758 §3.1, RFC 5061 §4.2.7).
+/// The error detection method of SCTP over DTLS (RFC 9653 §6.1).
+const ERROR_DETECTION_BY_DTLS: u32 = 1;
+
+/// Parameter types (RFC 9260 §3.3.2, RFC 3758 §3.1, RFC 5061 §4.2.7, RFC 9653 §4).
 mod parameter_type {
     pub(super) const STATE_COOKIE: u16 = 7;
     pub(super) const UNRECOGNIZED_PARAMETER: u16 = 8;
+    pub(super) const ZERO_CHECKSUM_ACCEPTABLE: u16 = 0x8001;
     pub(super) const SUPPORTED_EXTENSIONS: u16 = 0x8008;
     pub(super) const FORWARD_TSN_SUPPORTED: u16 = 0xC000;
+}
+
+/// What this side offers on top.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Extensions {
+    /// I-DATA (RFC 8260).
+    pub(crate) interleaving: bool,
+    /// Packets without checksum (RFC 9653).
+    pub(crate) zero_checksum: bool,
 }
 
 /// What one side says about itself in INIT or INIT ACK.
@@ -40,6 +53,10 @@ pub(crate) struct Parameters {
     pub(crate) initial_tsn: u32,
     /// Partial reliability (RFC 3758).
     pub(crate) forward_tsn: bool,
+    /// I-DATA (RFC 8260).
+    pub(crate) interleaving: bool,
+    /// It takes packets whose checksum was left out, since DTLS protects them (RFC 9653).
+    pub(crate) zero_checksum: bool,
 }
 
 impl Parameters {
@@ -55,6 +72,16 @@ impl Parameters {
         if self.forward_tsn {
             packet::put_parameter(&mut value, Parameter { kind: parameter_type::FORWARD_TSN_SUPPORTED, value: &[] });
             extensions.push(chunk_type::FORWARD_TSN);
+        }
+        if self.interleaving {
+            extensions.extend([chunk_type::I_DATA, chunk_type::I_FORWARD_TSN]);
+        }
+        if self.zero_checksum {
+            let method = ERROR_DETECTION_BY_DTLS.to_be_bytes();
+            packet::put_parameter(
+                &mut value,
+                Parameter { kind: parameter_type::ZERO_CHECKSUM_ACCEPTABLE, value: &method },
+            );
         }
         packet::put_parameter(&mut value, Parameter { kind: parameter_type::SUPPORTED_EXTENSIONS, value: &extensions });
         value
@@ -80,6 +107,8 @@ fn read(value: &[u8]) -> Option<Received<'_>> {
         inbound_streams: u16_at(10)?,
         initial_tsn: u32_at(12)?,
         forward_tsn: false,
+        interleaving: false,
+        zero_checksum: false,
     };
     // RFC 9260 §3.3.2: none of these may be zero.
     if parameters.tag == 0
@@ -98,6 +127,10 @@ fn read(value: &[u8]) -> Option<Received<'_>> {
             parameter_type::FORWARD_TSN_SUPPORTED => parameters.forward_tsn = true,
             parameter_type::SUPPORTED_EXTENSIONS => {
                 parameters.forward_tsn |= parameter.value.contains(&chunk_type::FORWARD_TSN);
+                parameters.interleaving |= parameter.value.contains(&chunk_type::I_DATA);
+            }
+            parameter_type::ZERO_CHECKSUM_ACCEPTABLE => {
+                parameters.zero_checksum = packet::u32_at(parameter.value, 0) == Some(ERROR_DETECTION_BY_DTLS);
             }
             kind => {
                 // RFC 9260 §3.2.1: the second highest bit asks for a report, the highest to go on behind it.
@@ -201,6 +234,7 @@ impl Handshake {
         ports: (u16, u16),
         window: u32,
         streams: u16,
+        extensions: Extensions,
         initial_timeout: Duration,
         mut rng: Rng,
     ) -> Self {
@@ -211,6 +245,8 @@ impl Handshake {
             inbound_streams: streams,
             initial_tsn: nonzero(&mut rng),
             forward_tsn: true,
+            interleaving: extensions.interleaving,
+            zero_checksum: extensions.zero_checksum,
         };
         let mut this = Self {
             source_port: ports.0,

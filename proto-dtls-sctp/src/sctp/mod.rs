@@ -1,24 +1,26 @@
 //! SCTP over DTLS (RFC 8261), behind an interface of our own.
 
-mod crc32c;
-mod established;
-mod guard;
+mod association;
+mod checksum;
+mod chunk;
+mod engine;
 mod handshake;
-mod outgoing;
 pub(crate) mod packet;
-mod received;
-mod resets;
+mod protocol;
+#[cfg(feature = "sctp-proto")]
+mod wrapped;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use proto_machine::{Deadline, Rng, Timestamp};
 
-use crate::{Reliability, SctpFailure, SctpFailureReason};
-use established::Established;
-pub(crate) use guard::PayloadProtocol;
-use handshake::{Handshake, Outcome};
-use packet::{Chunk, Header, cause, chunk_type};
+use crate::{Reliability, SctpBackend, SctpFailure, SctpFailureReason};
+use association::Association;
+use engine::{Ended, Engine};
+use handshake::{Extensions, Handshake, Outcome, Parameters};
+use packet::{Chunk, Packet, cause, chunk_type};
+pub(crate) use protocol::PayloadProtocol;
 
 /// The T bit of ABORT and SHUTDOWN COMPLETE: the verification tag is the sender's own (RFC 9260 §8.5.1).
 const TAG_REFLECTED: u8 = 1;
@@ -33,13 +35,21 @@ pub(crate) struct SctpSettings {
     /// Bytes received and not yet read.
     pub(crate) receive_window: u32,
     pub(crate) max_receive_message_size: u32,
-    pub(crate) max_send_message_size: u32,
     /// Streams to offer in each direction.
     pub(crate) streams: u16,
     /// Of the set-up and, at first, of data.
     pub(crate) retransmission_timeout: Duration,
     /// Of the path, as far as it is known before the set-up.
     pub(crate) round_trip_time: Option<Duration>,
+    pub(crate) backend: SctpBackend,
+    /// Whether to offer interleaving (RFC 8260).
+    pub(crate) interleaving: bool,
+    /// Whether to offer to leave out the checksum, which DTLS makes superfluous (RFC 9653).
+    pub(crate) zero_checksum: bool,
+    /// How often an idle path is probed (RFC 9260 §8.3). `None` if something else watches it, as ICE does.
+    pub(crate) heartbeat_interval: Option<Duration>,
+    /// Timeouts in a row after which the peer counts as unreachable (RFC 9260 §8.1). `None` if something else decides that, as ICE does.
+    pub(crate) max_retransmissions: Option<u32>,
 }
 
 /// What has happened to the association.
@@ -93,13 +103,13 @@ enum Link {
     /// The set-up goes on.
     SettingUp,
     /// Data flows.
-    Established(Box<Established>),
+    Established(Box<dyn Engine>),
     /// It is over.
     Closed {
         /// What is left to be sent.
         last_packet: Option<Bytes>,
         /// What is left to be read.
-        remains: Option<Box<Established>>,
+        remains: Option<Box<dyn Engine>>,
     },
 }
 
@@ -111,6 +121,7 @@ impl Sctp {
             (settings.local_port, settings.remote_port),
             settings.receive_window,
             settings.streams,
+            settings.extensions(),
             settings.retransmission_timeout,
             rng,
         );
@@ -121,66 +132,73 @@ impl Sctp {
         self.counters
     }
 
-    /// The round-trip time of the set-up, if it could be measured.
+    /// The round-trip time, if it could be measured.
     pub(crate) fn round_trip_time(&self) -> Option<Duration> {
-        self.handshake.round_trip_time()
+        let measured = if let Link::Established(engine) = &self.link { engine.round_trip_time() } else { None };
+        measured.or_else(|| self.handshake.round_trip_time())
     }
 
     /// Takes in a packet.
-    pub(crate) fn handle_packet(&mut self, now: Timestamp, packet: &Bytes, events: &mut Vec<SctpEvent>) {
+    pub(crate) fn handle_packet(&mut self, now: Timestamp, packet: &[u8], events: &mut Vec<SctpEvent>) {
         if matches!(self.link, Link::Closed { .. }) {
             return;
         }
-        let Some((header, chunks)) = packet::parse(packet).filter(|(header, chunks)| self.is_ours(*header, chunks))
-        else {
+        let packet = Packet::parse(packet).filter(|packet| self.is_ours(packet) && self.is_intact(packet));
+        let Some(packet) = packet else {
             self.counters.packets_dropped += 1;
             return;
         };
-        // The checksum of a packet that goes on unchanged is checked by the association.
-        let concerns_setup = chunks.iter().any(|chunk| is_control(chunk.kind));
-        if concerns_setup && !packet::checksum_is_valid(packet) {
-            self.counters.packets_dropped += 1;
-            return;
+        let mut control = 0;
+        if SETUP_CHUNKS.iter().any(|&kind| packet.has(kind)) {
+            for chunk in packet.chunks().filter(|chunk| is_control(chunk.kind)) {
+                control += 1;
+                self.handle_control(now, chunk, events);
+            }
         }
-        for chunk in chunks.iter().filter(|chunk| is_control(chunk.kind)) {
-            self.handle_control(now, *chunk, events);
-        }
-        let Link::Established(established) = &mut self.link else {
+        let Link::Established(engine) = &mut self.link else {
             // RFC 9260 §6: DATA in any other state is discarded.
             return;
         };
-        let control = chunks.iter().filter(|chunk| is_control(chunk.kind)).count();
-        if control < chunks.len() {
-            let admitted = established.handle_packet(now, packet, header, &chunks);
-            self.counters.chunks_skipped += admitted.skipped.saturating_sub(control as u64);
+        if control < packet.chunk_count() {
+            self.counters.chunks_skipped += engine.handle_packet(now, &packet);
         }
         self.collect(events);
     }
 
     /// Whether ports and verification tag are those of this association (RFC 9260 §8.5).
-    fn is_ours(&self, header: Header, chunks: &[Chunk<'_>]) -> bool {
+    fn is_ours(&self, packet: &Packet<'_>) -> bool {
+        let header = packet.header;
         if header.source_port != self.settings.remote_port || header.destination_port != self.settings.local_port {
             return false;
         }
-        let only = if let [only] = chunks { Some(only) } else { None };
-        if chunks.iter().any(|chunk| chunk.kind == chunk_type::INIT) {
+        let alone = packet.chunk_count() == 1;
+        if packet.has(chunk_type::INIT) {
             // RFC 9260 §3.3.2 and §8.5.1 A
-            return only.is_some() && header.verification_tag == 0;
+            return alone && header.verification_tag == 0;
         }
-        if chunks.iter().any(|chunk| chunk.kind == chunk_type::INIT_ACK) && only.is_none() {
+        if packet.has(chunk_type::INIT_ACK) && !alone {
             return false;
         }
-        let reflected = chunks.iter().any(|chunk| {
+        let may_be_reflected = packet.has(chunk_type::ABORT) || packet.has(chunk_type::SHUTDOWN_COMPLETE);
+        let is_reflected = |chunk: Chunk<'_>| {
             matches!(chunk.kind, chunk_type::ABORT | chunk_type::SHUTDOWN_COMPLETE) && chunk.flags & TAG_REFLECTED != 0
-        });
-        if reflected {
+        };
+        if may_be_reflected && packet.chunks().any(is_reflected) {
             // RFC 9260 §8.5.1 B and C
             return self.handshake.header().is_some_and(|ours| ours.verification_tag == header.verification_tag);
         }
         // RFC 9260 §5.2.2: an INIT that comes late is answered with a tag of its own.
-        let answers_cookie = chunks.first().is_some_and(|chunk| chunk.kind == chunk_type::COOKIE_ECHO);
+        let answers_cookie = || packet.chunks().next().is_some_and(|chunk| chunk.kind == chunk_type::COOKIE_ECHO);
         header.verification_tag == self.handshake.local().tag
-            || answers_cookie && self.handshake.has_offered(header.verification_tag)
+            || self.handshake.has_offered(header.verification_tag) && answers_cookie()
+    }
+
+    /// Whether the checksum is right, or may be left out (RFC 9653 §5.3).
+    fn is_intact(&self, packet: &Packet<'_>) -> bool {
+        let may_be_zero = self.handshake.local().zero_checksum
+            && !packet.has(chunk_type::INIT)
+            && !packet.has(chunk_type::COOKIE_ECHO);
+        may_be_zero && packet.checksum_is_zero() || packet.checksum_is_valid()
     }
 
     fn handle_control(&mut self, now: Timestamp, chunk: Chunk<'_>, events: &mut Vec<SctpEvent>) {
@@ -207,10 +225,10 @@ impl Sctp {
             Outcome::Unchanged => {}
             Outcome::UnexpectedInit => self.counters.unexpected_inits += 1,
             Outcome::Dropped => self.counters.chunks_skipped += 1,
-            Outcome::Established(peer) => match Established::new(now, self.settings(), self.handshake.local(), peer) {
-                Some(established) => {
-                    let streams = established.streams();
-                    self.link = Link::Established(Box::new(established));
+            Outcome::Established(peer) => match self.engine(now, peer) {
+                Some(engine) => {
+                    let streams = engine.streams();
+                    self.link = Link::Established(engine);
                     events.push(SctpEvent::Established { streams });
                 }
                 None => self.misbehaved(cause::PROTOCOL_VIOLATION, events),
@@ -224,32 +242,36 @@ impl Sctp {
         }
     }
 
-    /// The settings, with what the set-up has shown.
-    fn settings(&self) -> SctpSettings {
-        SctpSettings { round_trip_time: self.round_trip_time().or(self.settings.round_trip_time), ..self.settings }
+    /// What carries the data. `None` if it refuses what the peer says about itself.
+    fn engine(&self, now: Timestamp, peer: Parameters) -> Option<Box<dyn Engine>> {
+        let round_trip_time = self.handshake.round_trip_time().or(self.settings.round_trip_time);
+        let settings = SctpSettings { round_trip_time, ..self.settings };
+        let local = self.handshake.local();
+        match settings.backend {
+            SctpBackend::Own => Some(Box::new(Association::new(now, settings, local, peer))),
+            #[cfg(feature = "sctp-proto")]
+            SctpBackend::SctpProto => Some(Box::new(wrapped::Established::new(now, settings, local, peer)?)),
+        }
     }
 
     /// Whether the peer has begun to end the association in order: no message is taken any more.
     pub(crate) fn is_shutting_down(&self) -> bool {
-        matches!(&self.link, Link::Established(established) if established.is_shut_down())
+        matches!(&self.link, Link::Established(engine) if engine.is_shut_down())
     }
 
     /// Moves what the association has to say to `events`, and ends it if it has ended itself.
     fn collect(&mut self, events: &mut Vec<SctpEvent>) {
-        let Link::Established(established) = &mut self.link else {
+        let Link::Established(engine) = &mut self.link else {
             return;
         };
-        established.collect(events);
-        if let Some(cause_code) = established.violation() {
-            self.misbehaved(cause_code, events);
-        } else if established.is_closed() {
-            if established.is_shut_down() {
-                let failure = SctpFailure { cause_code: None, reason: SctpFailureReason::ShutDownByPeer };
-                self.lose(failure, None, events);
-            } else {
-                self.misbehaved(cause::PROTOCOL_VIOLATION, events);
-            }
-        }
+        engine.collect(events);
+        let reason = match engine.ended() {
+            None => return,
+            Some(Ended::Violation(cause_code)) => return self.misbehaved(cause_code, events),
+            Some(Ended::ShutDown) => SctpFailureReason::ShutDownByPeer,
+            Some(Ended::Unreachable) => SctpFailureReason::PeerUnreachable,
+        };
+        self.lose(SctpFailure { cause_code: None, reason }, None, events);
     }
 
     fn misbehaved(&mut self, cause_code: u16, events: &mut Vec<SctpEvent>) {
@@ -263,7 +285,7 @@ impl Sctp {
             return;
         }
         let remains = match std::mem::replace(&mut self.link, Link::SettingUp) {
-            Link::Established(established) => Some(established),
+            Link::Established(engine) => Some(engine),
             Link::SettingUp | Link::Closed { .. } => None,
         };
         self.link = Link::Closed { last_packet, remains };
@@ -283,8 +305,8 @@ impl Sctp {
     pub(crate) fn handle_timeout(&mut self, now: Timestamp, events: &mut Vec<SctpEvent>) {
         match &mut self.link {
             Link::SettingUp => self.handshake.handle_timeout(now),
-            Link::Established(established) => {
-                established.handle_timeout(now);
+            Link::Established(engine) => {
+                engine.handle_timeout(now);
                 self.collect(events);
             }
             Link::Closed { .. } => {}
@@ -294,35 +316,36 @@ impl Sctp {
     pub(crate) fn poll_timeout(&self) -> Option<Deadline> {
         match &self.link {
             Link::SettingUp => self.handshake.poll_timeout().map(|at| Deadline { at, reason: "sctp set-up" }),
-            Link::Established(established) => established.poll_timeout().map(|at| Deadline { at, reason: "sctp" }),
+            Link::Established(engine) => engine.poll_timeout(),
             Link::Closed { .. } => None,
         }
     }
 
-    /// The next packet to send.
-    pub(crate) fn poll_packet(&mut self, now: Timestamp, events: &mut Vec<SctpEvent>) -> Option<Bytes> {
+    /// Writes the next packet to send in place of what is in the buffer, and says whether there was one.
+    pub(crate) fn write_packet(&mut self, now: Timestamp, bytes: &mut Vec<u8>, events: &mut Vec<SctpEvent>) -> bool {
         if let Link::Closed { last_packet, .. } = &mut self.link {
-            return last_packet.take();
+            return copy(last_packet.take(), bytes);
         }
-        let packet = self.handshake.poll_packet().or_else(|| match &mut self.link {
-            Link::Established(established) => established.poll_packet(now),
-            Link::SettingUp | Link::Closed { .. } => None,
-        });
+        let written = copy(self.handshake.poll_packet(), bytes)
+            || match &mut self.link {
+                Link::Established(engine) => engine.write_packet(now, bytes),
+                Link::SettingUp | Link::Closed { .. } => false,
+            };
         self.collect(events);
-        packet
+        written
     }
 
-    /// Makes a stream known on this side.
-    pub(crate) fn open_stream(&mut self, stream: u16) {
-        if let Link::Established(established) = &mut self.link {
-            established.open_stream(stream);
+    /// Makes a stream known on this side. Its share in what is sent goes by its weight.
+    pub(crate) fn open_stream(&mut self, stream: u16, weight: u16) {
+        if let Link::Established(engine) = &mut self.link {
+            engine.open_stream(stream, weight);
         }
     }
 
     /// Hands over a message, and says whether it was taken.
-    pub(crate) fn write(&mut self, message: OutgoingMessage) -> bool {
+    pub(crate) fn write(&mut self, now: Timestamp, message: OutgoingMessage) -> bool {
         match &mut self.link {
-            Link::Established(established) => established.write(message),
+            Link::Established(engine) => engine.write(now, message),
             Link::SettingUp | Link::Closed { .. } => false,
         }
     }
@@ -330,7 +353,7 @@ impl Sctp {
     /// Bytes handed over for a stream and not yet acknowledged or abandoned.
     pub(crate) fn buffered(&mut self, stream: u16) -> usize {
         match &mut self.link {
-            Link::Established(established) => established.buffered(stream),
+            Link::Established(engine) => engine.buffered(stream),
             Link::SettingUp | Link::Closed { .. } => 0,
         }
     }
@@ -345,7 +368,7 @@ impl Sctp {
     /// The next complete message of a stream; also when the association was lost.
     pub(crate) fn read(&mut self, stream: u16, events: &mut Vec<SctpEvent>) -> Option<(PayloadProtocol, Bytes)> {
         let message = match &mut self.link {
-            Link::Established(established) => established.read(stream),
+            Link::Established(engine) => engine.read(stream),
             Link::Closed { remains, .. } => remains.as_mut()?.read(stream),
             Link::SettingUp => None,
         };
@@ -355,31 +378,43 @@ impl Sctp {
 
     /// Resets this side of a stream, after what was handed over for it. What the peer still sends on it is not read any more.
     pub(crate) fn reset_stream(&mut self, stream: u16, events: &mut Vec<SctpEvent>) {
-        if let Link::Established(established) = &mut self.link {
-            established.reset_stream(stream);
+        if let Link::Established(engine) = &mut self.link {
+            engine.reset_stream(stream);
             self.collect(events);
         }
     }
 }
 
-/// Whether a chunk is handled here, and not by the association.
-fn is_control(kind: u8) -> bool {
-    matches!(
-        kind,
-        chunk_type::INIT
-            | chunk_type::INIT_ACK
-            | chunk_type::COOKIE_ECHO
-            | chunk_type::COOKIE_ACK
-            | chunk_type::ABORT
-            | chunk_type::SHUTDOWN_COMPLETE
-    )
+impl SctpSettings {
+    fn extensions(&self) -> Extensions {
+        match self.backend {
+            SctpBackend::Own => Extensions { interleaving: self.interleaving, zero_checksum: self.zero_checksum },
+            #[cfg(feature = "sctp-proto")]
+            SctpBackend::SctpProto => Extensions { interleaving: false, zero_checksum: false },
+        }
+    }
 }
 
-#[cfg(test)]
-mod interop_tests;
-#[cfg(test)]
-mod load_tests;
-#[cfg(test)]
-mod reset_tests;
+fn copy(packet: Option<Bytes>, bytes: &mut Vec<u8>) -> bool {
+    let Some(packet) = packet else { return false };
+    bytes.clear();
+    bytes.extend_from_slice(&packet);
+    true
+}
+
+/// What is handled here, and not by the engine.
+const SETUP_CHUNKS: [u8; 6] = [
+    chunk_type::INIT,
+    chunk_type::INIT_ACK,
+    chunk_type::COOKIE_ECHO,
+    chunk_type::COOKIE_ACK,
+    chunk_type::ABORT,
+    chunk_type::SHUTDOWN_COMPLETE,
+];
+
+fn is_control(kind: u8) -> bool {
+    SETUP_CHUNKS.contains(&kind)
+}
+
 #[cfg(test)]
 mod tests;

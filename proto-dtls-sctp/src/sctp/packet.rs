@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::crc32c::packet_checksum;
+use super::checksum::packet_checksum;
 
-/// Chunk types (RFC 9260 §3.2, RFC 3758, RFC 6525).
+/// Chunk types (RFC 9260 §3.2, RFC 3758, RFC 6525, RFC 8260).
 pub(crate) mod chunk_type {
     pub(crate) const DATA: u8 = 0;
     pub(crate) const INIT: u8 = 1;
@@ -19,8 +19,10 @@ pub(crate) mod chunk_type {
     pub(crate) const COOKIE_ECHO: u8 = 10;
     pub(crate) const COOKIE_ACK: u8 = 11;
     pub(crate) const SHUTDOWN_COMPLETE: u8 = 14;
+    pub(crate) const I_DATA: u8 = 64;
     pub(crate) const RE_CONFIG: u8 = 130;
     pub(crate) const FORWARD_TSN: u8 = 192;
+    pub(crate) const I_FORWARD_TSN: u8 = 194;
 }
 
 /// Causes of ERROR and ABORT (RFC 9260 §3.3.10).
@@ -55,31 +57,166 @@ pub(crate) struct Chunk<'a> {
     pub(crate) value: &'a [u8],
 }
 
-/// Reads the common header and the chunks. `None` if the packet is malformed anywhere: then none of it is to be trusted.
-pub(crate) fn parse(packet: &[u8]) -> Option<(Header, Vec<Chunk<'_>>)> {
-    let header = Header {
-        source_port: u16_at(packet, 0)?,
-        destination_port: u16_at(packet, 2)?,
-        verification_tag: u32_at(packet, 4)?,
-    };
-    let mut rest = packet.get(HEADER_SIZE..)?;
-    let mut chunks = Vec::with_capacity(2);
-    while !rest.is_empty() {
-        let length = usize::from(u16_at(rest, 2)?);
-        let value = rest.get(CHUNK_HEADER_SIZE..length)?;
-        chunks.push(Chunk { kind: *rest.first()?, flags: *rest.get(1)?, value });
-        // RFC 9260 §3.2: padding is not counted in the length. A sender that leaves it away at the very end is forgiven.
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+/// A packet whose framing is right.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packet<'a> {
+    pub(crate) header: Header,
+    checksum: [u8; 4],
+    bytes: &'a [u8],
+    count: usize,
+    /// One bit for each chunk type below 64 that occurs.
+    kinds: u64,
+}
+
+impl<'a> Packet<'a> {
+    /// Reads the common header and goes through the chunks. `None` if the packet is malformed anywhere: then none of it is to be trusted.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let header = Header {
+            source_port: u16_at(bytes, 0)?,
+            destination_port: u16_at(bytes, 2)?,
+            verification_tag: u32_at(bytes, 4)?,
+        };
+        let checksum = *bytes.get(8..)?.first_chunk()?;
+        let mut rest = bytes.get(HEADER_SIZE..)?;
+        let (mut count, mut kinds) = (0, 0);
+        while !rest.is_empty() {
+            let (chunk, behind) = split_chunk(rest)?;
+            count += 1;
+            kinds |= 1_u64.checked_shl(chunk.kind.into()).unwrap_or(0);
+            rest = behind;
+        }
+        (count > 0).then_some(Self { header, checksum, bytes, count, kinds })
     }
-    (!chunks.is_empty()).then_some((header, chunks))
+
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = Chunk<'a>> + use<'a> {
+        let mut rest = self.bytes.get(HEADER_SIZE..).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let (chunk, behind) = split_chunk(rest)?;
+            rest = behind;
+            Some(chunk)
+        })
+    }
+
+    #[cfg(feature = "sctp-proto")]
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub(crate) fn chunk_count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether a chunk of a type below 64 occurs.
+    pub(crate) fn has(&self, kind: u8) -> bool {
+        self.kinds & 1_u64.checked_shl(kind.into()).unwrap_or(0) != 0
+    }
+
+    /// Whether the checksum is right (RFC 9260 §6.8).
+    pub(crate) fn checksum_is_valid(&self) -> bool {
+        self.checksum == packet_checksum(self.bytes).to_le_bytes()
+    }
+
+    /// Whether the checksum was left out (RFC 9653 §4).
+    pub(crate) fn checksum_is_zero(&self) -> bool {
+        self.checksum == [0; 4]
+    }
+}
+
+fn split_chunk(rest: &[u8]) -> Option<(Chunk<'_>, &[u8])> {
+    let &[kind, flags, high, low] = rest.first_chunk()?;
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    let value = rest.get(CHUNK_HEADER_SIZE..length)?;
+    // RFC 9260 §3.2: padding is not counted in the length. A sender that leaves it away at the very end is forgiven.
+    let behind = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    Some((Chunk { kind, flags, value }, behind))
+}
+
+/// The common header and the chunks.
+#[cfg(any(test, feature = "sctp-proto"))]
+pub(crate) fn parse(packet: &[u8]) -> Option<(Header, Vec<Chunk<'_>>)> {
+    let packet = Packet::parse(packet)?;
+    Some((packet.header, packet.chunks().collect()))
 }
 
 /// Whether the checksum of a packet is right (RFC 9260 §6.8).
+#[cfg(any(test, feature = "sctp-proto"))]
 pub(crate) fn checksum_is_valid(packet: &[u8]) -> bool {
     packet.get(8..12).is_some_and(|checksum| checksum == packet_checksum(packet).to_le_bytes())
 }
 
-/// Writes a packet.
+/// Writes a packet into a buffer of the caller, within a limit. Everything in it is padded to four bytes.
+#[derive(Debug)]
+pub(crate) struct Builder<'a> {
+    bytes: &'a mut Vec<u8>,
+    limit: usize,
+}
+
+impl<'a> Builder<'a> {
+    /// Begins a packet of at most `limit` bytes.
+    pub(crate) fn new(bytes: &'a mut Vec<u8>, header: Header, limit: usize) -> Self {
+        bytes.clear();
+        bytes.extend_from_slice(&header.source_port.to_be_bytes());
+        bytes.extend_from_slice(&header.destination_port.to_be_bytes());
+        bytes.extend_from_slice(&header.verification_tag.to_be_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        Self { bytes, limit: limit / 4 * 4 }
+    }
+
+    /// Bytes that still fit, header and padding of a chunk counted.
+    pub(crate) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.bytes.len())
+    }
+
+    /// Bytes that an empty packet takes.
+    pub(crate) fn capacity(&self) -> usize {
+        self.limit.saturating_sub(HEADER_SIZE)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.len() == HEADER_SIZE
+    }
+
+    /// Where the packet ends, for [`truncate`](Self::truncate).
+    pub(crate) fn position(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes back what was written behind a position.
+    pub(crate) fn truncate(&mut self, position: usize) {
+        self.bytes.truncate(position);
+    }
+
+    /// Appends a chunk of `length` bytes behind its header, if it fits.
+    pub(crate) fn chunk(&mut self, kind: u8, flags: u8, length: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let total = CHUNK_HEADER_SIZE + length;
+        let Some(field) = u16::try_from(total).ok().filter(|_| total.next_multiple_of(4) <= self.room()) else {
+            return false;
+        };
+        let [high, low] = field.to_be_bytes();
+        self.bytes.extend_from_slice(&[kind, flags, high, low]);
+        write(self.bytes);
+        let padding = total.next_multiple_of(4) - total;
+        self.bytes.extend_from_slice([0; 3].get(..padding).unwrap_or_default());
+        true
+    }
+
+    /// Fills in the checksum, unless it is left out. Whether there is a packet at all.
+    pub(crate) fn finish(self, with_checksum: bool) -> bool {
+        if self.is_empty() {
+            self.bytes.clear();
+            return false;
+        }
+        if with_checksum {
+            let checksum = packet_checksum(self.bytes).to_le_bytes();
+            if let Some(field) = self.bytes.get_mut(8..12) {
+                field.copy_from_slice(&checksum);
+            }
+        }
+        true
+    }
+}
+
+/// Writes a packet of its own.
 #[derive(Debug)]
 pub(crate) struct Writer {
     bytes: Vec<u8>,
@@ -105,10 +242,12 @@ impl Writer {
     }
 
     /// The length of the packet with one more chunk of `value` bytes.
+    #[cfg(feature = "sctp-proto")]
     pub(crate) fn length_with(&self, value: usize) -> usize {
         self.bytes.len() + (CHUNK_HEADER_SIZE + value).next_multiple_of(4)
     }
 
+    #[cfg(feature = "sctp-proto")]
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.len() == HEADER_SIZE
     }

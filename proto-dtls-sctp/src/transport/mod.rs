@@ -44,6 +44,7 @@ pub struct SecureTransport {
     /// Scratch, kept for its memory.
     dtls_events: Vec<DtlsEvent>,
     sctp_events: Vec<SctpEvent>,
+    packet: Vec<u8>,
 }
 
 enum Phase {
@@ -83,6 +84,7 @@ impl SecureTransport {
             statistics: SecureStatistics::default(),
             dtls_events: Vec::new(),
             sctp_events: Vec::new(),
+            packet: Vec::new(),
         }
     }
 
@@ -150,12 +152,12 @@ impl SecureTransport {
         now: Timestamp,
         options: DataChannelOptions,
     ) -> Result<ChannelKey, CreateDataChannelError> {
-        self.advance(now);
+        let now = self.advance(now);
         let sctp = match &mut self.phase {
             Phase::Started(session) => session.sctp(),
             Phase::New | Phase::NeverStarted => None,
         };
-        self.channels.create(options, sctp)
+        self.channels.create(now, options, sctp)
     }
 
     /// Takes a message to be sent on a channel that is open, or still connecting after the start: then it waits.

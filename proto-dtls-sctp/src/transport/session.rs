@@ -153,7 +153,8 @@ impl Session {
         let certificate = self.certificate().map(<[u8]>::to_vec);
         if let Some(sctp) = self.sctp() {
             sctp.abort();
-            if let Some(packet) = sctp.poll_packet(now, &mut Vec::new()) {
+            let mut packet = Vec::new();
+            if sctp.write_packet(now, &mut packet, &mut Vec::new()) {
                 self.dtls.send(now, &packet, &mut Vec::new());
             }
         }
@@ -175,11 +176,15 @@ fn sctp_settings(
         packet_size: config.datagram_size - MAX_RECORD_OVERHEAD,
         receive_window: receive_window.max(MIN_RECEIVE_WINDOW),
         max_receive_message_size: clamp(config.max_receive_message_size),
-        // The limit is watched above, where 0 means that there is none.
-        max_send_message_size: u32::MAX,
         streams: config.max_channels.max(1),
         retransmission_timeout: round_trip_time
             .map_or(DEFAULT_SETUP_TIMEOUT, |time| (time * 3).clamp(SETUP_TIMEOUT.0, SETUP_TIMEOUT.1)),
         round_trip_time,
+        backend: config.sctp_backend,
+        interleaving: config.interleaving,
+        zero_checksum: config.zero_checksum,
+        // Consent is verified by ICE (RFC 7675), which also decides that a path is dead.
+        heartbeat_interval: None,
+        max_retransmissions: None,
     }
 }

@@ -27,7 +27,7 @@ impl SecureTransport {
             while !sctp_events.is_empty() {
                 let batch = std::mem::take(&mut sctp_events);
                 for event in batch {
-                    self.handle_sctp_event(event);
+                    self.handle_sctp_event(now, event);
                 }
             }
             if let Phase::Started(session) = &mut self.phase
@@ -53,7 +53,7 @@ impl SecureTransport {
                     && let Some(sctp) = session.sctp()
                 {
                     sctp.handle_packet(now, &data, sctp_events);
-                    self.keep_order(sctp_events);
+                    self.keep_order(now, sctp_events);
                 }
             }
             DtlsEvent::CloseNotify => {
@@ -68,9 +68,9 @@ impl SecureTransport {
     }
 
     /// What one packet has led to is handled before the next is looked at.
-    fn keep_order(&mut self, sctp_events: &mut Vec<SctpEvent>) {
+    fn keep_order(&mut self, now: Timestamp, sctp_events: &mut Vec<SctpEvent>) {
         for event in std::mem::take(sctp_events) {
-            self.handle_sctp_event(event);
+            self.handle_sctp_event(now, event);
         }
     }
 
@@ -91,7 +91,7 @@ impl SecureTransport {
         }
     }
 
-    fn handle_sctp_event(&mut self, event: SctpEvent) {
+    fn handle_sctp_event(&mut self, now: Timestamp, event: SctpEvent) {
         match event {
             SctpEvent::Established { streams } => {
                 self.sctp_state = SctpTransportState::Connected;
@@ -99,7 +99,7 @@ impl SecureTransport {
                 if let Phase::Started(session) = &mut self.phase
                     && let Some(sctp) = session.sctp()
                 {
-                    self.channels.association_up(streams, sctp);
+                    self.channels.association_up(now, streams, sctp);
                 }
             }
             SctpEvent::Readable(stream) => self.channels.mark_readable(stream),
@@ -160,8 +160,8 @@ impl SecureTransport {
         if let Phase::Started(session) = &mut self.phase {
             if let Some(sctp) = session.sctp() {
                 self.channels.flush(now, sctp, &mut sctp_events);
-                if let Some(packet) = sctp.poll_packet(now, &mut sctp_events) {
-                    session.dtls.send(now, &packet, &mut dtls_events);
+                if sctp.write_packet(now, &mut self.packet, &mut sctp_events) {
+                    session.dtls.send(now, &self.packet, &mut dtls_events);
                     produced = true;
                 }
             }

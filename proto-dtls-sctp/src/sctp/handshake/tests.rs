@@ -6,7 +6,8 @@ use super::*;
 const TIMEOUT: Duration = Duration::from_millis(200);
 
 fn start(seed: u64) -> Handshake {
-    Handshake::start(Timestamp::ZERO, (5000, 5000), 100_000, 16, TIMEOUT, Seed::from_number(seed).into_rng())
+    let rng = Seed::from_number(seed).into_rng();
+    Handshake::start(Timestamp::ZERO, (5000, 5000), 100_000, 16, Extensions::default(), TIMEOUT, rng)
 }
 
 /// The chunks that an end wants to send, with the verification tag of their packet.

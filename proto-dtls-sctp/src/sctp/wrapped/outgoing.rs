@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::packet::{self, Chunk, Writer, chunk_type};
+use crate::sctp::packet::{self, Chunk, Writer, chunk_type};
 
 /// Bytes of a SACK in front of its gap blocks (RFC 9260 §3.3.4), without the chunk header.
 const SACK_HEADER_SIZE: usize = 12;
@@ -65,7 +65,7 @@ fn shortened_sack(value: &[u8], room: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::packet::Header;
+    use crate::sctp::packet::Header;
     use super::*;
 
     const HEADER: Header = Header { source_port: 5000, destination_port: 5000, verification_tag: 7 };

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::packet::{self, Chunk, Header, Parameter, chunk_type};
+use crate::sctp::packet::{self, Chunk, Header, Parameter, chunk_type};
 
 /// RFC 6525 §4.1: Outgoing SSN Reset Request Parameter.
 pub(super) const OUTGOING_RESET: u16 = 13;

@@ -1,8 +1,17 @@
+//! What holds for every backend.
+
+#[cfg(feature = "sctp-proto")]
+mod interop;
+mod load;
+mod resets;
+
 use bytes::Bytes;
 use proto_machine::Seed;
 use quickcheck::{Arbitrary, Gen};
 
-use super::*;
+use super::BACKEND;
+use crate::sctp::packet::Header;
+use crate::sctp::*;
 
 pub(super) const SETTINGS: SctpSettings = SctpSettings {
     local_port: 5000,
@@ -10,10 +19,14 @@ pub(super) const SETTINGS: SctpSettings = SctpSettings {
     packet_size: 1160,
     receive_window: 256 * 1024,
     max_receive_message_size: 64 * 1024,
-    max_send_message_size: u32::MAX,
     streams: 16,
     retransmission_timeout: Duration::from_millis(200),
     round_trip_time: None,
+    backend: BACKEND,
+    interleaving: false,
+    zero_checksum: false,
+    heartbeat_interval: None,
+    max_retransmissions: None,
 };
 
 pub(super) struct Ends {
@@ -75,10 +88,11 @@ impl Ends {
     }
 
     pub(super) fn write(&mut self, end: usize, stream: u16, payload: &'static [u8]) -> bool {
-        self.ends[end].open_stream(stream);
+        self.ends[end].open_stream(stream, 256);
         let payload = Bytes::from_static(payload);
         let (protocol, reliability) = (PayloadProtocol::Binary, Reliability::Reliable);
-        self.ends[end].write(OutgoingMessage { stream, protocol, payload, ordered: true, reliability })
+        let message = OutgoingMessage { stream, protocol, payload, ordered: true, reliability };
+        self.ends[end].write(self.now, message)
     }
 
     pub(super) fn read(&mut self, end: usize, stream: u16) -> Option<Bytes> {
@@ -251,15 +265,10 @@ fn a_message_larger_than_permitted_ends_the_association_and_the_largest_does_not
     for (excess, survives) in [(0, true), (1, false)] {
         let mut ends = Ends::established(SETTINGS);
         let payload = Bytes::from(vec![7; SETTINGS.max_receive_message_size as usize + excess]);
-        ends.ends[0].open_stream(3);
+        ends.ends[0].open_stream(3, 256);
         let (protocol, reliability) = (PayloadProtocol::Binary, Reliability::Reliable);
-        ends.ends[0].write(OutgoingMessage {
-            stream: 3,
-            protocol,
-            payload: payload.clone(),
-            ordered: true,
-            reliability,
-        });
+        let message = OutgoingMessage { stream: 3, protocol, payload: payload.clone(), ordered: true, reliability };
+        ends.ends[0].write(ends.now, message);
         ends.run(Duration::from_secs(5));
         assert_eq!(ends.lost(1).is_none(), survives);
         if survives {
@@ -398,7 +407,7 @@ fn hostile_packets_of_an_authenticated_peer_never_panic() {
 fn with_checksum(packet: &[u8]) {
     let mut packet = packet.to_vec();
     if packet.len() >= packet::HEADER_SIZE {
-        let checksum = crc32c::packet_checksum(&packet).to_le_bytes();
+        let checksum = checksum::packet_checksum(&packet).to_le_bytes();
         packet[8..12].copy_from_slice(&checksum);
     }
     let mut ends = Ends::established(SETTINGS);

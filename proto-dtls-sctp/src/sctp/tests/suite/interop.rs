@@ -11,7 +11,6 @@ use sctp_proto::{
     PayloadProtocolIdentifier, ServerConfig, StreamEvent,
 };
 
-use super::tests::SETTINGS;
 use super::*;
 
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
@@ -108,10 +107,10 @@ fn talk(mut foreign: Foreign, drop_own_init: bool) {
     assert!(foreign.connected);
     assert!(events.contains(&SctpEvent::Established { streams: SETTINGS.streams }), "{events:?}");
 
-    own.open_stream(3);
+    own.open_stream(3, 256);
     let payload = Bytes::from(vec![7; 50_000]);
     let (protocol, reliability) = (PayloadProtocol::Binary, Reliability::Reliable);
-    assert!(own.write(OutgoingMessage { stream: 3, protocol, payload, ordered: true, reliability }));
+    assert!(own.write(now, OutgoingMessage { stream: 3, protocol, payload, ordered: true, reliability }));
     foreign.association().open_stream(5, PayloadProtocolIdentifier::String).unwrap().write(b"text").unwrap();
     run(&mut own, &mut foreign, &mut now, epoch, false);
     assert_eq!(foreign.association().stream(3).unwrap().read().unwrap().unwrap().len(), 50_000);

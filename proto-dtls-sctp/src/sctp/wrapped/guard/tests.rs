@@ -217,7 +217,7 @@ fn data_that_nobody_will_read_is_cut_to_one_byte() {
 fn padding_that_is_not_zero_is_mended() {
     let mut packet = packet_of(&[(chunk_type::DATA, 3, &data(3, 1, 51, b"x"))]).to_vec();
     *packet.last_mut().unwrap() = 1;
-    let checksum = super::super::crc32c::packet_checksum(&packet).to_le_bytes();
+    let checksum = crate::sctp::checksum::packet_checksum(&packet).to_le_bytes();
     packet[8..12].copy_from_slice(&checksum);
     let admitted = admit_packet(&packet.into(), &[]).packet.unwrap();
     assert_eq!(admitted.last(), Some(&0));

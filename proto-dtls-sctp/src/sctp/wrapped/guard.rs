@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::packet::{self, Chunk, Header, Writer, cause, chunk_type};
 use super::received::Received;
 use super::resets::{OUTGOING_RESET, RESPONSE, Request, Resets};
+use crate::sctp::PayloadProtocol;
+use crate::sctp::packet::{self, Chunk, Header, Writer, cause, chunk_type};
 
 /// Bytes of a DATA chunk in front of the payload (RFC 9260 §3.3.1), without the chunk header.
 const DATA_HEADER_SIZE: usize = 12;
@@ -26,27 +27,6 @@ mod reconfiguration_parameter {
     pub(super) const ADD_INCOMING_STREAMS: u16 = 18;
     /// The result "Denied" of a response.
     pub(super) const DENIED: u32 = 2;
-}
-
-/// The payload protocol identifiers of data channels (RFC 8831 §8).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum PayloadProtocol {
-    /// 50
-    Dcep,
-    /// 51
-    Text,
-    /// 53
-    Binary,
-    /// 54, deprecated: a piece of a string
-    TextPartial,
-    /// 52, deprecated: a piece of a binary message
-    BinaryPartial,
-    /// 56
-    TextEmpty,
-    /// 57
-    BinaryEmpty,
-    /// Anything else
-    Unknown,
 }
 
 /// How identifiers travel through the wrapped association, which only knows 50, 51, 53, 56, 57, and takes all others for one. The payload of 56 and 57 is of no meaning,

@@ -6,21 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use proto_machine::Timestamp;
+use proto_machine::{Deadline, Timestamp};
 use sctp_proto::{
     Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Error, Event, Payload,
     PayloadProtocolIdentifier, ReliabilityType, StreamEvent, TransportConfig,
 };
 
-use super::guard::{self, Admitted, Context, PayloadProtocol};
-use super::handshake::Parameters;
+use super::guard::{self, Context};
 use super::outgoing::{self, Acknowledgement};
-use super::packet::{self, Chunk, Header, cause, chunk_type};
 use super::received::Received;
 use super::resets::{Outgoing, Resets};
-use super::{OutgoingMessage, SctpEvent, SctpSettings};
 use crate::Reliability;
 use crate::clock::Clock;
+use crate::sctp::engine::{Ended, Engine};
+use crate::sctp::handshake::Parameters;
+use crate::sctp::packet::{self, Chunk, Header, Packet, cause, chunk_type};
+use crate::sctp::{OutgoingMessage, PayloadProtocol, SctpEvent, SctpSettings, is_control};
 
 /// The wrapped crate wants an address; there is none under DTLS.
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
@@ -47,7 +48,7 @@ const SHUTDOWN_GUARD: Duration = Duration::from_secs(15);
 /// A window below this takes no full packet, in bytes.
 const MIN_USEFUL_WINDOW: u32 = 1500;
 
-pub(super) struct Established {
+pub(in crate::sctp) struct Established {
     clock: Clock,
     endpoint: Endpoint,
     handle: AssociationHandle,
@@ -119,7 +120,12 @@ impl WindowUpdate {
 
 impl Established {
     /// `None` if the wrapped crate refuses what the peer says about itself.
-    pub(super) fn new(now: Timestamp, settings: SctpSettings, local: Parameters, peer: Parameters) -> Option<Self> {
+    pub(in crate::sctp) fn new(
+        now: Timestamp,
+        settings: SctpSettings,
+        local: Parameters,
+        peer: Parameters,
+    ) -> Option<Self> {
         let payload = u32::try_from(settings.packet_size.saturating_sub(DATA_OVERHEAD) / 4 * 4).ok()?;
         let mut config = EndpointConfig::new();
         config.max_payload_size(payload);
@@ -183,64 +189,6 @@ impl Established {
         })
     }
 
-    pub(super) fn streams(&self) -> u16 {
-        self.streams
-    }
-
-    pub(super) fn violation(&self) -> Option<u16> {
-        self.violation
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.association.is_closed() || matches!(self.shutdown, Shutdown::Overdue)
-    }
-
-    pub(super) fn is_shut_down(&self) -> bool {
-        !matches!(self.shutdown, Shutdown::NotBegun)
-    }
-
-    pub(super) fn handle_packet(
-        &mut self,
-        now: Timestamp,
-        packet: &Bytes,
-        header: Header,
-        chunks: &[Chunk<'_>],
-    ) -> Admitted {
-        let reconfigures = chunks.iter().any(|chunk| chunk.kind == chunk_type::RE_CONFIG);
-        let known = if reconfigures { self.association.stream_ids() } else { Vec::new() };
-        let context = Context {
-            reply: self.header,
-            inbound_streams: self.inbound_streams,
-            discarded: &self.discarded,
-            resets: &self.resets,
-            known: &known,
-            received: &self.received,
-            answers: MAX_ANSWERS.saturating_sub(self.answered),
-        };
-        let mut admitted = guard::admit(packet, header, chunks, context);
-        self.violation = self.violation.or(admitted.violation);
-        if let Some(reply) = admitted.reply.take()
-            && self.replies.len() < MAX_ANSWERS
-        {
-            self.replies.push_back(reply);
-        }
-        self.answered += admitted.answered;
-        if admitted.shutdown && matches!(self.shutdown, Shutdown::NotBegun) {
-            self.shutdown = Shutdown::Begun { deadline: now + SHUTDOWN_GUARD };
-        }
-        if let Some(packet) = admitted.packet.take() {
-            self.note_data(chunks);
-            if let Some(request) = admitted.request.take() {
-                self.resets.accept(&request, &known);
-            }
-            if self.window.is_closed() && chunks.iter().any(|chunk| chunk.kind == chunk_type::DATA) {
-                self.window.probe = Some(packet.clone());
-            }
-            self.give(now, packet);
-        }
-        admitted
-    }
-
     fn note_data(&mut self, chunks: &[Chunk<'_>]) {
         for chunk in chunks {
             match (chunk.kind, packet::u32_at(chunk.value, 0)) {
@@ -266,37 +214,6 @@ impl Established {
         self.burst = 0;
     }
 
-    pub(super) fn collect(&mut self, events: &mut Vec<SctpEvent>) {
-        while let Some(event) = self.association.poll() {
-            match event {
-                Event::Stream(StreamEvent::Opened { id } | StreamEvent::Readable { id }) => {
-                    let event = SctpEvent::Readable(id);
-                    if !events.contains(&event) {
-                        events.push(event);
-                    }
-                }
-                Event::Stream(StreamEvent::Finished { id }) => {
-                    // What comes now is of the next owner.
-                    self.discarded.remove(&id);
-                    self.resets.finish(id);
-                    events.push(SctpEvent::IncomingReset(id));
-                }
-                Event::Stream(StreamEvent::ResetComplete { id }) => {
-                    self.nearly_free.insert(id);
-                }
-                Event::Stream(StreamEvent::ResetFailed { id, .. }) => {
-                    self.resets.forget(id);
-                    events.push(SctpEvent::ResetFailed(id));
-                }
-                _ => {}
-            }
-        }
-        self.collect_free_streams(events);
-        while self.association.poll_endpoint_event().is_some() {}
-        // Streams are known by their events; the second list of new ones would only grow.
-        while self.association.accept_stream().is_some() {}
-    }
-
     /// A stream is free when nothing keeps it from being written to.
     fn collect_free_streams(&mut self, events: &mut Vec<SctpEvent>) {
         for stream in std::mem::take(&mut self.nearly_free) {
@@ -316,25 +233,7 @@ impl Established {
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Timestamp) {
-        if let Shutdown::Begun { deadline } = self.shutdown
-            && deadline <= now
-        {
-            self.shutdown = Shutdown::Overdue;
-        }
-        let instant = self.clock.instant(now);
-        if self.association.poll_timeout().is_some_and(|due| due <= instant) {
-            self.wake();
-            self.association.handle_timeout(instant);
-        }
-    }
-
-    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        let guard = if let Shutdown::Begun { deadline } = self.shutdown { Some(deadline) } else { None };
-        self.association.poll_timeout().map(|due| self.clock.timestamp(due)).into_iter().chain(guard).min()
-    }
-
-    pub(super) fn poll_packet(&mut self, now: Timestamp) -> Option<Bytes> {
+    fn poll_packet(&mut self, now: Timestamp) -> Option<Bytes> {
         if self.packets.is_empty() && self.window.is_due() {
             self.window.read_since = 0;
             self.provoke_acknowledgement(now);
@@ -401,12 +300,132 @@ impl Established {
         self.give(now, packet);
     }
 
-    pub(super) fn open_stream(&mut self, stream: u16) {
+}
+
+impl Engine for Established {
+    fn streams(&self) -> u16 {
+        self.streams
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        if let Some(cause_code) = self.violation {
+            return Some(Ended::Violation(cause_code));
+        }
+        let is_closed = self.association.is_closed() || matches!(self.shutdown, Shutdown::Overdue);
+        let reason = if self.is_shut_down() { Ended::ShutDown } else { Ended::Violation(cause::PROTOCOL_VIOLATION) };
+        is_closed.then_some(reason)
+    }
+
+    fn is_shut_down(&self) -> bool {
+        !matches!(self.shutdown, Shutdown::NotBegun)
+    }
+
+    fn round_trip_time(&self) -> Option<Duration> {
+        None
+    }
+
+    fn handle_packet(&mut self, now: Timestamp, packet: &Packet<'_>) -> u64 {
+        let header = packet.header;
+        let chunks: Vec<Chunk<'_>> = packet.chunks().collect();
+        let control = chunks.iter().filter(|chunk| is_control(chunk.kind)).count() as u64;
+        let (packet, chunks) = (&Bytes::copy_from_slice(packet.bytes()), &chunks);
+        let reconfigures = chunks.iter().any(|chunk| chunk.kind == chunk_type::RE_CONFIG);
+        let known = if reconfigures { self.association.stream_ids() } else { Vec::new() };
+        let context = Context {
+            reply: self.header,
+            inbound_streams: self.inbound_streams,
+            discarded: &self.discarded,
+            resets: &self.resets,
+            known: &known,
+            received: &self.received,
+            answers: MAX_ANSWERS.saturating_sub(self.answered),
+        };
+        let mut admitted = guard::admit(packet, header, chunks, context);
+        self.violation = self.violation.or(admitted.violation);
+        if let Some(reply) = admitted.reply.take()
+            && self.replies.len() < MAX_ANSWERS
+        {
+            self.replies.push_back(reply);
+        }
+        self.answered += admitted.answered;
+        if admitted.shutdown && matches!(self.shutdown, Shutdown::NotBegun) {
+            self.shutdown = Shutdown::Begun { deadline: now + SHUTDOWN_GUARD };
+        }
+        if let Some(packet) = admitted.packet.take() {
+            self.note_data(chunks);
+            if let Some(request) = admitted.request.take() {
+                self.resets.accept(&request, &known);
+            }
+            if self.window.is_closed() && chunks.iter().any(|chunk| chunk.kind == chunk_type::DATA) {
+                self.window.probe = Some(packet.clone());
+            }
+            self.give(now, packet);
+        }
+        admitted.skipped.saturating_sub(control)
+    }
+
+    fn collect(&mut self, events: &mut Vec<SctpEvent>) {
+        while let Some(event) = self.association.poll() {
+            match event {
+                Event::Stream(StreamEvent::Opened { id } | StreamEvent::Readable { id }) => {
+                    let event = SctpEvent::Readable(id);
+                    if !events.contains(&event) {
+                        events.push(event);
+                    }
+                }
+                Event::Stream(StreamEvent::Finished { id }) => {
+                    // What comes now is of the next owner.
+                    self.discarded.remove(&id);
+                    self.resets.finish(id);
+                    events.push(SctpEvent::IncomingReset(id));
+                }
+                Event::Stream(StreamEvent::ResetComplete { id }) => {
+                    self.nearly_free.insert(id);
+                }
+                Event::Stream(StreamEvent::ResetFailed { id, .. }) => {
+                    self.resets.forget(id);
+                    events.push(SctpEvent::ResetFailed(id));
+                }
+                _ => {}
+            }
+        }
+        self.collect_free_streams(events);
+        while self.association.poll_endpoint_event().is_some() {}
+        // Streams are known by their events; the second list of new ones would only grow.
+        while self.association.accept_stream().is_some() {}
+    }
+
+    fn handle_timeout(&mut self, now: Timestamp) {
+        if let Shutdown::Begun { deadline } = self.shutdown
+            && deadline <= now
+        {
+            self.shutdown = Shutdown::Overdue;
+        }
+        let instant = self.clock.instant(now);
+        if self.association.poll_timeout().is_some_and(|due| due <= instant) {
+            self.wake();
+            self.association.handle_timeout(instant);
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Deadline> {
+        let guard = if let Shutdown::Begun { deadline } = self.shutdown { Some(deadline) } else { None };
+        self.association.poll_timeout().map(|due| self.clock.timestamp(due)).into_iter().chain(guard).min().map(|at| Deadline { at, reason: "sctp" })
+    }
+
+    fn write_packet(&mut self, now: Timestamp, bytes: &mut Vec<u8>) -> bool {
+        let Some(packet) = self.poll_packet(now) else { return false };
+        bytes.clear();
+        bytes.extend_from_slice(&packet);
+        true
+    }
+
+    fn open_stream(&mut self, stream: u16, _weight: u16) {
         // It exists already if the peer was first, which is as good.
         let _ = self.association.open_stream(stream, PayloadProtocolIdentifier::Binary);
     }
 
-    pub(super) fn write(&mut self, message: OutgoingMessage) -> bool {
+    fn write(&mut self, _now: Timestamp, message: OutgoingMessage) -> bool {
         let identifier = match message.protocol {
             PayloadProtocol::Dcep => PayloadProtocolIdentifier::Dcep,
             PayloadProtocol::Text => PayloadProtocolIdentifier::String,
@@ -437,11 +456,11 @@ impl Established {
             && stream.write_chunks(&mut [message.payload]).is_ok()
     }
 
-    pub(super) fn buffered(&mut self, stream: u16) -> usize {
+    fn buffered(&mut self, stream: u16) -> usize {
         self.association.stream(stream).and_then(|stream| stream.buffered_amount()).unwrap_or(0)
     }
 
-    pub(super) fn read(&mut self, stream: u16) -> Option<(PayloadProtocol, Bytes)> {
+    fn read(&mut self, stream: u16) -> Option<(PayloadProtocol, Bytes)> {
         let mut chunks = self.association.stream(stream).ok()?.read_sctp().ok()??;
         let length = chunks.len();
         let payload = chunks.next(length)?.bytes;
@@ -451,7 +470,7 @@ impl Established {
         Some((guard::protocol_of(chunks.ppi, &payload), payload))
     }
 
-    pub(super) fn reset_stream(&mut self, stream: u16) {
+    fn reset_stream(&mut self, stream: u16) {
         self.wake();
         if let Ok(mut open) = self.association.stream(stream) {
             // It fails only when the association is not established, and then all streams are gone.
@@ -468,7 +487,8 @@ fn transport_config(settings: SctpSettings, local: Parameters) -> TransportConfi
         .with_local_port(settings.local_port)
         .with_remote_port(settings.remote_port)
         .with_max_receive_buffer_size(settings.receive_window)
-        .with_max_send_message_size(settings.max_send_message_size)
+        // The limit is watched above, where 0 means that there is none.
+        .with_max_send_message_size(u32::MAX)
         .with_max_receive_message_size(settings.max_receive_message_size)
         .with_max_num_inbound_streams(local.inbound_streams)
         .with_max_num_outbound_streams(local.outbound_streams)

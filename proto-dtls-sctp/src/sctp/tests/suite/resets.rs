@@ -1,6 +1,5 @@
 //! Streams that have one owner after the other.
 
-use super::tests::{Ends, SETTINGS};
 use super::*;
 
 /// Everything that an end sends at once.
@@ -38,7 +37,7 @@ fn a_stream_is_free_for_the_next_owner_only_when_all_of_the_last_was_read() {
 }
 
 #[test]
-fn an_answer_waits_behind_that_of_a_stream_that_was_not_read_and_goes_out_when_it_is() {
+fn the_reset_of_a_stream_that_was_not_read_is_answered_when_it_is_and_others_at_once() {
     let mut ends = Ends::established(SETTINGS);
     for stream in [3, 4] {
         assert!(ends.write(0, stream, b"data"));
@@ -47,7 +46,9 @@ fn an_answer_waits_behind_that_of_a_stream_that_was_not_read_and_goes_out_when_i
     }
     assert_eq!(ends.read(1, 4).as_deref(), Some(&b"data"[..]));
     ends.run(Duration::from_secs(10));
-    assert_eq!(count(&ends, SctpEvent::IncomingReset(4)), [0, 1]);
+    // sctp-proto asks for both streams in one request, which waits for the slower one.
+    let answered = usize::from(BACKEND == SctpBackend::Own);
+    assert_eq!(count(&ends, SctpEvent::IncomingReset(4)), [answered, 1]);
     assert_eq!(ends.read(1, 3).as_deref(), Some(&b"data"[..]));
     ends.run(Duration::from_secs(1));
     for stream in [3, 4] {

@@ -1,0 +1,294 @@
+//! From fragments to what the application reads.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::reassembly::{Inserted, Message, Reassembly, cost};
+use super::stream_map::StreamMap;
+use super::tracker::{Arrival, Tracker};
+use crate::sctp::chunk::data::{Data, Framing};
+use crate::sctp::chunk::forward_tsn::ForwardTsn;
+use crate::sctp::chunk::tsn::Tsn;
+
+/// How far a message may be ahead of the one that is next, in a space of so many numbers: half of it (RFC 9260 §1.6).
+const HALF_OF_16_BITS: u32 = 1 << 15;
+const HALF_OF_32_BITS: u32 = 1 << 31;
+
+/// What a chunk with data has led to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Taken {
+    /// It was taken in.
+    New,
+    /// It has come before.
+    Duplicate,
+    /// There is no room for it: it was not taken in, and comes again.
+    Refused,
+    /// The peer breaks a rule.
+    Violation,
+}
+
+/// The incoming side of a stream.
+#[derive(Debug, Default)]
+struct Stream {
+    /// The number of the ordered message that is next, continued beyond the bits of the wire.
+    next: u64,
+    /// Whole ordered messages that wait for one before them.
+    waiting: BTreeMap<u64, Message>,
+    readable: VecDeque<Message>,
+    /// The peer has reset its side.
+    reset: Option<Reset>,
+    /// Nobody reads what comes until the peer resets its side.
+    discards: bool,
+}
+
+/// A reset of the peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Reset {
+    /// Messages from before it that are not read yet.
+    unread: usize,
+}
+
+impl Stream {
+    /// The number of a message, if it is the next one or after that.
+    fn ahead(&self, sequence: u32, framing: Framing) -> Option<u64> {
+        #[expect(clippy::cast_possible_truncation, reason = "the low bits are what goes on the wire")]
+        let next = self.next as u32;
+        let (distance, half) = match framing {
+            Framing::Plain => (sequence.wrapping_sub(next) & 0xFFFF, HALF_OF_16_BITS),
+            Framing::Interleaved => (sequence.wrapping_sub(next), HALF_OF_32_BITS),
+        };
+        (distance <= half).then(|| self.next + u64::from(distance))
+    }
+
+    /// Makes readable what is next.
+    fn advance(&mut self) {
+        while let Some(message) = self.waiting.remove(&self.next) {
+            self.readable.push_back(message);
+            self.next += 1;
+        }
+    }
+
+    fn drain_cost(&mut self) -> usize {
+        let waiting = std::mem::take(&mut self.waiting).into_values();
+        waiting.chain(self.readable.drain(..)).map(|message| cost(message.payload.len())).sum()
+    }
+
+    /// Whether what is readable is for the present owner.
+    fn is_readable(&self) -> bool {
+        self.reset.is_none_or(|reset| reset.unread > 0) && !self.readable.is_empty()
+    }
+}
+
+/// Everything that is received and not yet read.
+#[derive(Debug)]
+pub(super) struct Inbound {
+    framing: Framing,
+    tracker: Tracker,
+    reassembly: Reassembly,
+    streams: StreamMap<Stream>,
+    /// The receive window, in bytes.
+    window: usize,
+    /// What whole messages cost.
+    held: usize,
+    /// Whole messages that can be read.
+    readable: usize,
+    /// Streams on which there is something to read since this was asked last.
+    news: Vec<u16>,
+}
+
+impl Inbound {
+    pub(super) fn new(framing: Framing, initial_tsn: u32, window: usize, max_message_size: usize) -> Self {
+        Self {
+            framing,
+            tracker: Tracker::new(initial_tsn),
+            reassembly: Reassembly::new(framing, max_message_size),
+            streams: StreamMap::default(),
+            window,
+            held: 0,
+            readable: 0,
+            news: Vec::new(),
+        }
+    }
+
+    pub(super) fn tracker(&mut self) -> &mut Tracker {
+        &mut self.tracker
+    }
+
+    /// Streams on which there is something to read.
+    pub(super) fn news(&mut self) -> impl Iterator<Item = u16> {
+        self.news.drain(..)
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// Bytes of the receive window that are free.
+    pub(super) fn free_window(&self) -> usize {
+        self.window.saturating_sub(self.used())
+    }
+
+    fn used(&self) -> usize {
+        self.held + self.reassembly.held()
+    }
+
+    pub(super) fn knows(&self, stream: u16) -> bool {
+        self.streams.contains(stream)
+    }
+
+    pub(super) fn known_streams(&self) -> impl Iterator<Item = u16> {
+        self.streams.streams()
+    }
+
+    /// Takes in a fragment.
+    pub(super) fn insert(&mut self, tsn: Tsn, data: &Data<'_>) -> Taken {
+        match self.tracker.judge(tsn) {
+            Arrival::Duplicate => return Taken::Duplicate,
+            Arrival::Refused => return Taken::Refused,
+            Arrival::New => {}
+        }
+        let discards = self.streams.get(data.label.stream).is_some_and(|stream| stream.discards);
+        if !discards && self.used() + cost(data.payload.len()) > self.window {
+            // RFC 9260 §6.2: what fills a gap may make room. All else comes again, unless nothing that is here can ever be read.
+            let fills = tsn <= self.tracker.highest();
+            if !fills || self.used() > self.window + self.window / 2 {
+                let stuck = self.readable == 0 && tsn == self.tracker.cumulative().next();
+                return if stuck { Taken::Violation } else { Taken::Refused };
+            }
+        }
+        if discards {
+            self.tracker.insert(tsn);
+            return Taken::New;
+        }
+        let inserted = self.reassembly.insert(tsn, data, |tsn| self.tracker.contains(tsn));
+        self.tracker.insert(tsn);
+        match inserted {
+            Inserted::Waits => {
+                self.streams.entry(data.label.stream);
+                Taken::New
+            }
+            Inserted::Violation => Taken::Violation,
+            Inserted::Complete(message) => {
+                self.deliver(data, message);
+                Taken::New
+            }
+        }
+    }
+
+    fn deliver(&mut self, data: &Data<'_>, message: Message) {
+        let cost = cost(message.payload.len());
+        let stream = self.streams.entry(data.label.stream);
+        let (was_readable, count) = (stream.is_readable(), stream.readable.len());
+        if data.label.unordered {
+            stream.readable.push_back(message);
+        } else {
+            // A message from before a reset or a FORWARD TSN is not for anybody.
+            let Some(number) = stream.ahead(data.label.sequence, self.framing) else { return };
+            if number == stream.next {
+                stream.readable.push_back(message);
+                stream.next += 1;
+                stream.advance();
+            } else if stream.waiting.contains_key(&number) {
+                return;
+            } else {
+                stream.waiting.insert(number, message);
+            }
+        }
+        self.held += cost;
+        self.readable += stream.readable.len() - count;
+        if !was_readable && stream.is_readable() {
+            self.news.push(data.label.stream);
+        }
+    }
+
+    /// RFC 3758 §3.6: the peer has given up what is missing. Whether that is news.
+    pub(super) fn forward(&mut self, chunk: &ForwardTsn<'_>) -> bool {
+        let tsn = self.tracker.cumulative().nearest(chunk.cumulative_tsn);
+        if tsn <= self.tracker.cumulative() {
+            return false;
+        }
+        self.tracker.forward(tsn);
+        self.reassembly.forward(tsn);
+        for skipped in chunk.skipped() {
+            if self.framing == Framing::Interleaved {
+                self.reassembly.skip(skipped.stream, skipped.unordered, skipped.sequence);
+            }
+            // A stream without a message has nothing that waits; what it has to skip is known when one comes.
+            if !skipped.unordered {
+                self.skip(skipped.stream, skipped.sequence);
+            }
+        }
+        true
+    }
+
+    /// Ordered messages up to this one will not come any more: those that wait behind them go on.
+    fn skip(&mut self, id: u16, sequence: u32) {
+        let stream = self.streams.entry(id);
+        let (was_readable, count) = (stream.is_readable(), stream.readable.len());
+        let Some(last) = stream.ahead(sequence, self.framing) else { return };
+        let behind = stream.waiting.split_off(&(last + 1));
+        let before = std::mem::replace(&mut stream.waiting, behind);
+        stream.readable.extend(before.into_values());
+        stream.next = last + 1;
+        stream.advance();
+        self.readable += stream.readable.len() - count;
+        if !was_readable && stream.is_readable() {
+            self.news.push(id);
+        }
+    }
+
+    /// The next message of a stream, for its present owner. `true` beside it if it was the last before a reset of the peer.
+    pub(super) fn read(&mut self, stream: u16) -> Option<(Message, bool)> {
+        let entry = self.streams.get_mut(stream).filter(|entry| entry.is_readable())?;
+        let message = entry.readable.pop_front()?;
+        self.held = self.held.saturating_sub(cost(message.payload.len()));
+        self.readable -= 1;
+        let finished = entry.reset.as_mut().is_some_and(|reset| {
+            reset.unread -= 1;
+            reset.unread == 0
+        });
+        Some((message, finished))
+    }
+
+    /// Nobody reads the stream any more, until the peer resets its side. `true` if it has.
+    pub(super) fn discard(&mut self, stream: u16) -> bool {
+        let entry = self.streams.entry(stream);
+        let Some(reset) = &mut entry.reset else {
+            entry.discards = true;
+            self.readable -= entry.readable.len();
+            self.held = self.held.saturating_sub(entry.drain_cost());
+            self.reassembly.forget_stream(stream);
+            return false;
+        };
+        // What comes after the reset is for the next owner.
+        let unread = std::mem::take(&mut reset.unread);
+        let freed: usize = entry.readable.drain(..unread).map(|message| cost(message.payload.len())).sum();
+        self.readable -= unread;
+        self.held = self.held.saturating_sub(freed);
+        true
+    }
+
+    /// The peer resets its side of a stream (RFC 6525 §5.2.2 E3). `true` if everything before that has been read.
+    pub(super) fn reset(&mut self, stream: u16) -> bool {
+        let entry = self.streams.entry(stream);
+        entry.next = 0;
+        entry.discards = false;
+        let waiting: usize =
+            std::mem::take(&mut entry.waiting).into_values().map(|message| cost(message.payload.len())).sum();
+        self.held = self.held.saturating_sub(waiting);
+        let unread = entry.readable.len();
+        entry.reset = Some(Reset { unread });
+        self.reassembly.forget_stream(stream);
+        unread == 0
+    }
+
+    /// Both sides of a stream are reset: what comes is for the next owner.
+    pub(super) fn release(&mut self, stream: u16) {
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        entry.reset = None;
+        if entry.next == 0 && entry.readable.is_empty() && entry.waiting.is_empty() {
+            self.streams.remove(stream);
+        } else if entry.is_readable() {
+            self.news.push(stream);
+        }
+    }
+}

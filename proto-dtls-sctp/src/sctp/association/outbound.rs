@@ -1,0 +1,464 @@
+//! Messages that wait to be sent, and whose turn it is.
+//!
+//! Streams with waiting messages take turns. A turn is worth bytes in proportion to the weight of the stream, and what it takes more than that it pays back later (deficit
+//! round robin), so that every choice costs the same whatever the number of streams. With DATA a message that was begun is finished first; with I-DATA turns end anywhere
+//! (RFC 8260 §3).
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use proto_machine::Timestamp;
+
+use super::stream_map::StreamMap;
+use crate::sctp::chunk::data::{Framing, Label, Place};
+
+/// What a stream of weight 1 may send in a turn, in bytes: a packet for the default weight of 256.
+const QUANTUM: i64 = 4;
+/// The weight of a stream that nobody gave one.
+const DEFAULT_WEIGHT: u16 = 256;
+/// The least payload for which a message is cut to fill a packet, in bytes.
+const MIN_CUT: usize = 256;
+
+/// How long it is tried to deliver a message (RFC 3758).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Limit {
+    Never,
+    Retransmissions(u16),
+    Until(Timestamp),
+}
+
+impl Limit {
+    /// Whether a message that has been sent so often is to be given up.
+    pub(super) fn is_exceeded(self, now: Timestamp, transmissions: u16) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Retransmissions(count) => transmissions > count,
+            Self::Until(end) => now > end,
+        }
+    }
+}
+
+/// Which message a fragment belongs to. Never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct MessageId(u64);
+
+/// A message, or what is left of it.
+#[derive(Debug)]
+struct Waiting {
+    payload: Bytes,
+    protocol: u32,
+    unordered: bool,
+    limit: Limit,
+    /// Once it was begun.
+    begun: Option<Begun>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    id: MessageId,
+    sequence: u32,
+    next_fragment: u32,
+    /// The size of the whole message, in bytes.
+    size: usize,
+}
+
+/// The outgoing side of a stream.
+#[derive(Debug)]
+struct Stream {
+    waiting: VecDeque<Waiting>,
+    /// Bytes that wait or are not yet acknowledged.
+    buffered: usize,
+    next_ordered: u32,
+    next_unordered: u32,
+    weight: u16,
+    /// What is left of the turn, in bytes. Below 0 it is paid back.
+    credit: i64,
+    /// Whether it takes turns.
+    active: bool,
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            buffered: 0,
+            next_ordered: 0,
+            next_unordered: 0,
+            weight: DEFAULT_WEIGHT,
+            credit: 0,
+            active: false,
+        }
+    }
+}
+
+/// A fragment to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct Fragment {
+    pub(super) message: MessageId,
+    pub(super) label: Label,
+    pub(super) limit: Limit,
+    pub(super) payload: Bytes,
+}
+
+/// All messages that wait.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    framing: Framing,
+    /// The payload of a chunk that fills a packet, in bytes.
+    max_payload: usize,
+    streams: StreamMap<Stream>,
+    turns: VecDeque<u16>,
+    next_message: u64,
+    /// The stream whose message was begun and must be finished first.
+    unfinished: Option<u16>,
+    /// What messages of several fragments may add up to that are begun and not finished, in bytes: the peer must have room to complete one of them.
+    interleaving_budget: usize,
+    /// What they add up to.
+    interleaved: usize,
+    /// Streams whose next message must wait for that to become less.
+    parked: VecDeque<u16>,
+}
+
+impl Outbound {
+    /// `peer_window` is the receive window of the peer while it is empty.
+    pub(super) fn new(framing: Framing, max_payload: usize, peer_window: usize) -> Self {
+        Self {
+            framing,
+            max_payload,
+            interleaving_budget: peer_window / 2,
+            interleaved: 0,
+            parked: VecDeque::new(),
+            streams: StreamMap::default(),
+            turns: VecDeque::new(),
+            next_message: 0,
+            unfinished: None,
+        }
+    }
+
+    pub(super) fn set_weight(&mut self, stream: u16, weight: u16) {
+        self.streams.entry(stream).weight = weight.max(1);
+    }
+
+    pub(super) fn knows(&self, stream: u16) -> bool {
+        self.streams.contains(stream)
+    }
+
+    pub(super) fn known_streams(&self) -> impl Iterator<Item = u16> {
+        self.streams.streams()
+    }
+
+    /// Whether anything waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    /// Whether anything waits on a stream.
+    pub(super) fn is_waiting(&self, stream: u16) -> bool {
+        self.streams.get(stream).is_some_and(|stream| !stream.waiting.is_empty())
+    }
+
+    /// Bytes handed over for a stream and not yet acknowledged or given up.
+    pub(super) fn buffered(&self, stream: u16) -> usize {
+        self.streams.get(stream).map_or(0, |stream| stream.buffered)
+    }
+
+    /// Bytes were acknowledged or given up.
+    pub(super) fn settle(&mut self, stream: u16, bytes: usize) {
+        if let Some(stream) = self.streams.get_mut(stream) {
+            stream.buffered = stream.buffered.saturating_sub(bytes);
+        }
+    }
+
+    /// Takes a message, which is not empty.
+    pub(super) fn push(&mut self, stream: u16, protocol: u32, payload: Bytes, unordered: bool, limit: Limit) {
+        let entry = self.streams.entry(stream);
+        entry.buffered += payload.len();
+        entry.waiting.push_back(Waiting { payload, protocol, unordered, limit, begun: None });
+        if !std::mem::replace(&mut entry.active, true) {
+            self.turns.push_back(stream);
+        }
+    }
+
+    /// The next fragment, if there is one that fits into so much room, header counted, and into so many bytes of the peer's window.
+    pub(super) fn next(&mut self, now: Timestamp, room: usize, window: usize) -> Option<Fragment> {
+        let stream = self.choose(now)?;
+        let framing = self.framing;
+        let max_payload = self.max_payload;
+        let entry = self.streams.get_mut(stream)?;
+        let waiting = entry.waiting.front_mut()?;
+        let room = room.checked_sub(framing.overhead())? / 4 * 4;
+        let length = fragment_length(waiting.payload.len(), max_payload, room, waiting.begun.is_some())?;
+        if length > window {
+            return None;
+        }
+        let begun = *waiting.begun.get_or_insert_with(|| {
+            let counter = if waiting.unordered { &mut entry.next_unordered } else { &mut entry.next_ordered };
+            let sequence = *counter;
+            // RFC 9260 §3.3.1: the number of an unordered message in DATA means nothing.
+            let counts = framing == Framing::Interleaved || !waiting.unordered;
+            *counter = counter.wrapping_add(counts.into());
+            self.next_message += 1;
+            let size = waiting.payload.len();
+            if framing == Framing::Interleaved {
+                self.interleaved += size;
+            }
+            Begun { id: MessageId(self.next_message), sequence, next_fragment: 0, size }
+        });
+        let ending = length == waiting.payload.len();
+        let payload = if ending { std::mem::take(&mut waiting.payload) } else { waiting.payload.split_to(length) };
+        let label = Label {
+            stream,
+            unordered: waiting.unordered,
+            place: Place { beginning: begun.next_fragment == 0, ending },
+            sequence: begun.sequence,
+            protocol: waiting.protocol,
+            fragment: begun.next_fragment,
+        };
+        let fragment = Fragment { message: begun.id, label, limit: waiting.limit, payload };
+        waiting.begun = Some(Begun { next_fragment: begun.next_fragment.wrapping_add(1), ..begun });
+        entry.credit -= i64::try_from(length + framing.overhead()).unwrap_or(i64::MAX);
+        if ending {
+            entry.waiting.pop_front();
+            self.finish(begun);
+        }
+        self.unfinished = (!ending && framing == Framing::Plain).then_some(stream);
+        self.end_turn_if_over(stream);
+        Some(fragment)
+    }
+
+    /// The stream whose turn it is, in front of the others. Messages whose time is over are dropped on the way.
+    fn choose(&mut self, now: Timestamp) -> Option<u16> {
+        loop {
+            let stream = *self.turns.front()?;
+            let alone = self.turns.len() == 1;
+            let entry = self.streams.get_mut(stream)?;
+            while let Some(waiting) = entry.waiting.front()
+                && waiting.begun.is_none()
+                && waiting.limit.is_exceeded(now, 0)
+            {
+                entry.buffered = entry.buffered.saturating_sub(waiting.payload.len());
+                entry.waiting.pop_front();
+            }
+            if entry.waiting.is_empty() {
+                self.leave(stream);
+                continue;
+            }
+            let is_large = |waiting: &Waiting| waiting.begun.is_none() && waiting.payload.len() > self.max_payload;
+            if self.interleaved > 0
+                && let Some(size) = entry.waiting.front().filter(|next| is_large(next)).map(|next| next.payload.len())
+                && self.interleaved + size > self.interleaving_budget
+            {
+                self.turns.pop_front();
+                self.parked.push_back(stream);
+                continue;
+            }
+            if self.unfinished == Some(stream) || alone || entry.credit > 0 {
+                return Some(stream);
+            }
+            entry.credit += i64::from(entry.weight) * QUANTUM;
+            if entry.credit <= 0 {
+                self.turns.rotate_left(1);
+            }
+        }
+    }
+
+    /// A message was sent whole, or is given up: another one may begin in its place.
+    fn finish(&mut self, begun: Begun) {
+        if self.framing == Framing::Interleaved {
+            self.interleaved = self.interleaved.saturating_sub(begun.size);
+            self.turns.extend(self.parked.pop_front());
+        }
+    }
+
+    /// The turn of the stream in front ends when nothing waits any more, or when it has taken its share.
+    fn end_turn_if_over(&mut self, stream: u16) {
+        let alone = self.turns.len() == 1;
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        if entry.waiting.is_empty() {
+            self.leave(stream);
+        } else if alone {
+            entry.credit = 0;
+        } else if entry.credit <= 0 && self.unfinished.is_none() {
+            self.turns.rotate_left(1);
+        }
+    }
+
+    /// The stream in front has nothing to send.
+    fn leave(&mut self, stream: u16) {
+        self.turns.pop_front();
+        if let Some(entry) = self.streams.get_mut(stream) {
+            entry.active = false;
+            entry.credit = 0;
+        }
+        if self.unfinished == Some(stream) {
+            self.unfinished = None;
+        }
+    }
+
+    /// Gives up what is left of a message that was begun.
+    pub(super) fn abandon(&mut self, stream: u16, message: MessageId) {
+        let Some(entry) = self.streams.get_mut(stream) else { return };
+        let is_it = |waiting: &Waiting| waiting.begun.is_some_and(|begun| begun.id == message);
+        if entry.waiting.front().is_some_and(is_it)
+            && let Some(waiting) = entry.waiting.pop_front()
+        {
+            entry.buffered = entry.buffered.saturating_sub(waiting.payload.len());
+            if self.unfinished == Some(stream) {
+                self.unfinished = None;
+            }
+            if let Some(begun) = waiting.begun {
+                self.finish(begun);
+            }
+        }
+    }
+
+    /// Both sides of a stream are reset (RFC 6525 §5.2.7 H4).
+    pub(super) fn restart(&mut self, stream: u16) {
+        if let Some(entry) = self.streams.get_mut(stream) {
+            (entry.next_ordered, entry.next_unordered) = (0, 0);
+            entry.weight = DEFAULT_WEIGHT;
+        }
+    }
+
+    /// Forgets a stream that has nothing left to say.
+    pub(super) fn forget(&mut self, stream: u16) {
+        if self.streams.get(stream).is_some_and(|entry| entry.waiting.is_empty() && !entry.active && entry.buffered == 0) {
+            self.streams.remove(stream);
+        }
+    }
+}
+
+/// How much of a message with so many bytes left goes into so much room. A message that fits one chunk is not cut, and no chunk is made smaller than need be but for the last.
+fn fragment_length(left: usize, max_payload: usize, room: usize, begun: bool) -> Option<usize> {
+    if left <= room {
+        return Some(left);
+    }
+    let may_be_cut = begun || left > max_payload;
+    (may_be_cut && room >= max_payload.min(MIN_CUT)).then_some(room.min(max_payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1000);
+    const OVERHEAD: usize = Framing::Plain.overhead();
+
+    fn outbound(framing: Framing, messages: &[(u16, usize)]) -> Outbound {
+        let mut outbound = Outbound::new(framing, 1000, 1 << 30);
+        for &(stream, length) in messages {
+            outbound.push(stream, 53, vec![7; length].into(), false, Limit::Never);
+        }
+        outbound
+    }
+
+    fn take(outbound: &mut Outbound, count: usize) -> Vec<(u16, usize)> {
+        let fragments = std::iter::from_fn(|| outbound.next(NOW, 1020, usize::MAX));
+        fragments.take(count).map(|fragment| (fragment.label.stream, fragment.payload.len())).collect()
+    }
+
+    #[test]
+    fn a_message_that_was_begun_is_finished_first_unless_interleaved() {
+        let messages = [(1, 3000), (2, 10)];
+        assert_eq!(take(&mut outbound(Framing::Plain, &messages), 9), [(1, 1000), (1, 1000), (1, 1000), (2, 10)]);
+        assert_eq!(take(&mut outbound(Framing::Interleaved, &messages), 9), [(1, 1000), (1, 1000), (2, 10), (1, 1000)]);
+    }
+
+    #[test]
+    fn streams_share_by_their_weights_in_either_framing() {
+        for (framing, size) in [(Framing::Plain, 900), (Framing::Plain, 5000), (Framing::Interleaved, 100_000)] {
+            let mut outbound = Outbound::new(framing, 1000, 1 << 30);
+            for (stream, weight) in [(1, 128), (2, 256), (3, 1024)] {
+                outbound.set_weight(stream, weight);
+                for _ in 0..7_000_000 / size {
+                    outbound.push(stream, 53, vec![7; size].into(), false, Limit::Never);
+                }
+            }
+            let taken = take(&mut outbound, 7000);
+            let share = |stream| taken.iter().filter(|(of, _)| *of == stream).map(|(_, length)| length).sum::<usize>();
+            let unit = share(1) as f64;
+            for (stream, factor) in [(2, 2.0), (3, 8.0)] {
+                let measured = share(stream) as f64 / unit;
+                assert!((measured / factor - 1.0).abs() < 0.05, "{framing:?} {size}: {measured} for {factor}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_message_waits_for_a_turn_of_each_other_stream_and_no_longer() {
+        let mut messages: Vec<_> = (0..50).map(|stream| (stream, 1_000_000)).collect();
+        messages.push((50, 5));
+        let taken = take(&mut outbound(Framing::Interleaved, &messages), 1000);
+        assert!(taken.iter().position(|&taken| taken == (50, 5)).unwrap() <= 100);
+    }
+
+    #[test]
+    fn no_more_messages_are_begun_than_the_peer_has_room_to_complete() {
+        let mut outbound = Outbound::new(Framing::Interleaved, 1000, 20_000);
+        for stream in 0..10 {
+            outbound.push(stream, 53, vec![7; 4000].into(), false, Limit::Never);
+            outbound.push(stream, 53, vec![7; 100].into(), false, Limit::Never);
+        }
+        let mut open = std::collections::BTreeSet::new();
+        let mut sent = 0;
+        while let Some(fragment) = outbound.next(NOW, 1020, usize::MAX) {
+            sent += fragment.payload.len();
+            if fragment.label.place.ending {
+                open.remove(&fragment.message);
+            } else {
+                open.insert(fragment.message);
+            }
+            assert!(open.len() <= 2, "{open:?}");
+        }
+        assert_eq!(sent, 41_000);
+        assert!(outbound.is_empty());
+    }
+
+    #[test]
+    fn a_message_is_cut_to_fill_a_packet_only_if_it_must_be_cut_anyway() {
+        assert_eq!(fragment_length(900, 1000, 800, false), None);
+        assert_eq!(fragment_length(900, 1000, 800, true), Some(800));
+        assert_eq!(fragment_length(1001, 1000, 800, false), Some(800));
+        assert_eq!(fragment_length(1001, 1000, 252, false), None);
+        assert_eq!(fragment_length(5, 1000, 8, false), Some(5));
+        assert_eq!(fragment_length(500, 100, 100, false), Some(100));
+    }
+
+    #[test]
+    fn nothing_goes_beyond_the_window_of_the_peer() {
+        let mut outbound = outbound(Framing::Plain, &[(1, 500)]);
+        assert!(outbound.next(NOW, 1020, 499).is_none());
+        assert!(outbound.next(NOW, OVERHEAD + 500, 500).is_some());
+    }
+
+    #[test]
+    fn a_message_whose_time_is_over_is_dropped_and_leaves_no_gap() {
+        let mut outbound = Outbound::new(Framing::Plain, 1000, 1 << 30);
+        let ends = [NOW, Timestamp::from_nanos(NOW.as_nanos() - 1), NOW + Duration::from_secs(1)];
+        for (end, byte) in ends.into_iter().zip(0..) {
+            outbound.push(1, 53, vec![byte; 10].into(), false, Limit::Until(end));
+        }
+        assert_eq!(outbound.buffered(1), 30);
+        let sent: Vec<_> = std::iter::from_fn(|| outbound.next(NOW, 1020, 2000))
+            .map(|fragment| (fragment.label.sequence, fragment.payload[0]))
+            .collect();
+        assert_eq!(sent, [(0, 0), (1, 2)]);
+        assert_eq!(outbound.buffered(1), 20);
+    }
+
+    #[test]
+    fn what_is_left_of_a_message_that_was_given_up_is_not_sent() {
+        for framing in [Framing::Plain, Framing::Interleaved] {
+            let mut outbound = outbound(framing, &[(1, 3000), (1, 10), (2, 20)]);
+            let first = outbound.next(NOW, 1020, 2000).unwrap();
+            outbound.abandon(1, first.message);
+            assert_eq!(outbound.buffered(1), 1010);
+            let mut rest = take(&mut outbound, 9);
+            rest.sort_unstable();
+            assert_eq!(rest, [(1, 10), (2, 20)]);
+            assert!(outbound.is_empty());
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The suite with the engine of this crate.
+
+use super::SctpBackend;
+
+const BACKEND: SctpBackend = SctpBackend::Own;
+
+#[path = "suite/mod.rs"]
+mod suite;

@@ -1,0 +1,9 @@
+//! The crate `sctp-proto` as engine: what was there before ours, kept as a second opinion.
+
+mod established;
+mod guard;
+mod outgoing;
+mod received;
+mod resets;
+
+pub(super) use established::Established;
