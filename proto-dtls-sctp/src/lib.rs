@@ -106,6 +106,8 @@
 //! Until DTLS and SCTP are our own: zero checksum (RFC 9653), interleaving (RFC 8260), RACK and tail-loss probes, path MTU discovery, congestion figures in the
 //! statistics, and a handshake that outlives changed datagrams. A FORWARD TSN or a request to reset streams is never divided.
 
+#[cfg(feature = "bare")]
+pub mod bare;
 mod certificate;
 mod channel;
 mod clock;

@@ -379,7 +379,10 @@ impl Association {
     /// Messages were given up: what is left of them is not sent, and the peer is told (RFC 3758 §3.5).
     fn settle_abandoned(&mut self, now: Timestamp) {
         for (stream, message) in self.transmission.take_abandoned() {
-            self.outbound.abandon(stream, message);
+            if let Some(rest) = self.outbound.abandon(stream, message) {
+                // All that was sent may have come: only a TSN for the rest lets the peer know that no more will.
+                self.transmission.push_abandoned(now, rest);
+            }
         }
         let Some(point) = self.transmission.forward_point() else { return };
         let pause = self.round_trip.smoothed().unwrap_or_else(|| self.round_trip.timeout());

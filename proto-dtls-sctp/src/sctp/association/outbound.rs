@@ -229,6 +229,9 @@ impl Outbound {
     /// The stream whose turn it is, in front of the others. Messages whose time is over are dropped on the way.
     fn choose(&mut self, now: Timestamp) -> Option<u16> {
         loop {
+            if self.interleaved == 0 {
+                self.turns.append(&mut self.parked);
+            }
             let stream = *self.turns.front()?;
             let alone = self.turns.len() == 1;
             let entry = self.streams.get_mut(stream)?;
@@ -295,21 +298,25 @@ impl Outbound {
         }
     }
 
-    /// Gives up what is left of a message that was begun.
-    pub(super) fn abandon(&mut self, stream: u16, message: MessageId) {
-        let Some(entry) = self.streams.get_mut(stream) else { return };
-        let is_it = |waiting: &Waiting| waiting.begun.is_some_and(|begun| begun.id == message);
-        if entry.waiting.front().is_some_and(is_it)
-            && let Some(waiting) = entry.waiting.pop_front()
-        {
-            entry.buffered = entry.buffered.saturating_sub(waiting.payload.len());
-            if self.unfinished == Some(stream) {
-                self.unfinished = None;
-            }
-            if let Some(begun) = waiting.begun {
-                self.finish(begun);
-            }
+    /// Gives up what is left of a message that was begun. Returns a fragment without payload that stands for it.
+    pub(super) fn abandon(&mut self, stream: u16, message: MessageId) -> Option<Fragment> {
+        let entry = self.streams.get_mut(stream)?;
+        let begun = entry.waiting.front()?.begun.filter(|begun| begun.id == message)?;
+        let waiting = entry.waiting.pop_front()?;
+        entry.buffered = entry.buffered.saturating_sub(waiting.payload.len());
+        if self.unfinished == Some(stream) {
+            self.unfinished = None;
         }
+        self.finish(begun);
+        let label = Label {
+            stream,
+            unordered: waiting.unordered,
+            place: Place { beginning: false, ending: true },
+            sequence: begun.sequence,
+            protocol: waiting.protocol,
+            fragment: begun.next_fragment,
+        };
+        Some(Fragment { message, label, limit: waiting.limit, payload: Bytes::new() })
     }
 
     /// Both sides of a stream are reset (RFC 6525 §5.2.7 H4).
@@ -453,7 +460,8 @@ mod tests {
         for framing in [Framing::Plain, Framing::Interleaved] {
             let mut outbound = outbound(framing, &[(1, 3000), (1, 10), (2, 20)]);
             let first = outbound.next(NOW, 1020, 2000).unwrap();
-            outbound.abandon(1, first.message);
+            assert_eq!(outbound.abandon(1, first.message).map(|rest| rest.label.fragment), Some(1));
+            assert!(outbound.abandon(1, first.message).is_none());
             assert_eq!(outbound.buffered(1), 1010);
             let mut rest = take(&mut outbound, 9);
             rest.sort_unstable();

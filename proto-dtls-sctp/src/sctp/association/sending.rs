@@ -75,6 +75,7 @@ impl Association {
         if self.forward_due {
             self.write_forward(now, builder);
         }
+        self.transmission.begin_packet();
         let in_flight = self.transmission.in_flight();
         // RFC 9260 §6.1 B, a packet at a time.
         let permitted = in_flight == 0 || in_flight + self.packet_size <= self.congestion.window();

@@ -1,8 +1,9 @@
 //! Chunks that were sent and not yet acknowledged: a ring from the first of them to the last.
 //!
-//! An acknowledgement costs what it newly acknowledges, and what it has of gap blocks; never what is in flight. A chunk counts as lost when three acknowledgements have passed
-//! over it (RFC 9260 §7.2.4). No chunk counts them: it is enough to know the three highest TSNs that acknowledgements have brought as news, since all three passed over exactly
-//! the chunks below the least of them.
+//! An acknowledgement costs what it newly acknowledges, and what it has of gap blocks; never what is in flight. A chunk counts as lost when a packet that was sent three packets
+//! after it has come. RFC 9260 §7.2.4 counts acknowledgements in place of packets; but a receiver that takes in packets by the batch answers the batch with one, and three would
+//! never pass over anything. No chunk counts for itself: packets are numbered, and chunks are looked at in the order in which they were sent, those sent again in a queue of
+//! their own, so that the loss of a repair is found as well.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -18,8 +19,8 @@ use crate::sctp::chunk::tsn::Tsn;
 
 /// Chunks that may be outstanding: what gap blocks can name (RFC 9260 §3.3.4).
 const MAX_OUTSTANDING: usize = u16::MAX as usize;
-/// Acknowledgements that pass over a chunk before it counts as lost.
-const LOSS_THRESHOLD: usize = 3;
+/// How many packets later one must have been sent whose arrival shows that a chunk is lost.
+const LOSS_THRESHOLD: u64 = 3;
 
 /// Where a chunk stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +44,29 @@ struct Sent {
     state: State,
     transmissions: u16,
     at: Timestamp,
+    /// The packet that it was sent in last.
+    packet: u64,
+}
+
+/// What there is to know of a chunk that has come.
+struct Arrival {
+    state: State,
+    length: usize,
+    transmissions: u16,
+    at: Timestamp,
+    packet: u64,
+}
+
+impl Arrival {
+    fn of(sent: &Sent) -> Self {
+        Self {
+            state: sent.state,
+            length: sent.payload.len(),
+            transmissions: sent.transmissions,
+            at: sent.at,
+            packet: sent.packet,
+        }
+    }
 }
 
 /// What an acknowledgement has brought.
@@ -54,7 +78,7 @@ pub(super) struct Acknowledged {
     pub(super) in_flight: usize,
     pub(super) cumulative_advanced: bool,
     pub(super) round_trip_time: Option<Duration>,
-    /// Chunks were found to be lost that had been sent once.
+    /// Chunks were found to be lost.
     pub(super) found_lost: bool,
 }
 
@@ -78,10 +102,16 @@ pub(super) struct Transmission {
     /// Bytes in flight: of chunks, and of their payload.
     in_flight: usize,
     payload_in_flight: usize,
-    /// The three highest TSNs that were news in acknowledgements, least first.
-    news: [Option<Tsn>; LOSS_THRESHOLD],
-    /// Up to here it was looked for losses.
+    /// The number of the packet that is being written.
+    packet: u64,
+    /// The number of the last packet that is known to have come.
+    highest_packet: u64,
+    /// Up to here, chunks that were sent once were looked at for losses.
     examined: Tsn,
+    /// Chunks that were sent again, in the order of that, with their packets.
+    sent_again: VecDeque<(u64, Tsn)>,
+    /// The least round-trip time that was measured.
+    least_round_trip: Option<Duration>,
     /// The first TSN that is measured next: one measurement a round trip.
     measured: Tsn,
     /// Where messages with a limit begin and end, as far as they were sent.
@@ -103,8 +133,11 @@ impl Transmission {
             lost: BTreeSet::new(),
             in_flight: 0,
             payload_in_flight: 0,
-            news: [None; LOSS_THRESHOLD],
+            packet: 0,
+            highest_packet: 0,
             examined: cumulative,
+            sent_again: VecDeque::new(),
+            least_round_trip: None,
             measured: cumulative.next(),
             limited: BTreeMap::new(),
             advanced: cumulative,
@@ -160,6 +193,11 @@ impl Transmission {
         self.chunks.get_mut(index)
     }
 
+    /// What is sent from here on is in another packet.
+    pub(super) fn begin_packet(&mut self) {
+        self.packet += 1;
+    }
+
     /// A fragment is sent for the first time.
     pub(super) fn push(&mut self, now: Timestamp, fragment: Fragment) -> Option<Data<'_>> {
         let tsn = self.last().next();
@@ -176,6 +214,7 @@ impl Transmission {
             state: State::InFlight,
             transmissions: 1,
             at: now,
+            packet: self.packet,
         });
         let sent = self.chunks.back()?;
         Some(Data { tsn: tsn.wire(), label: sent.label, immediate: false, payload: &sent.payload })
@@ -209,7 +248,10 @@ impl Transmission {
         let length = self.chunks.get(self.index(tsn)?)?.payload.len();
         self.in_flight += self.size(length);
         self.payload_in_flight += length;
+        let packet = self.packet;
+        self.sent_again.push_back((packet, tsn));
         let sent = self.get_mut(tsn)?;
+        sent.packet = packet;
         sent.state = State::InFlight;
         sent.transmissions = sent.transmissions.saturating_add(1);
         sent.at = now;
@@ -233,44 +275,26 @@ impl Transmission {
             return Ok(None);
         }
         let mut result = Acknowledged { in_flight: self.in_flight, ..Acknowledged::default() };
-        let mut news = self.advance(now, cumulative, &mut result, settled);
-        let highest = self.last();
-        let mut highest_gap = None;
+        self.advance(now, cumulative, &mut result, settled);
+        let last = self.last();
         for gap in gaps {
             let (start, end) = (cumulative.plus(gap.start.into()), cumulative.plus(gap.end.into()));
-            if gap.start < 2 || start > end || end > highest {
-                // RFC 9260 §3.3.4: a block begins at least two behind. What was never sent cannot have come.
-                if end > highest {
-                    return Err(NeverSent);
-                }
-                continue;
+            // What was never sent cannot have come.
+            if end > last {
+                return Err(NeverSent);
             }
-            highest_gap = highest_gap.max(Some(end));
-            news = news.max(self.acknowledge_block(now, start, end, &mut result));
+            // RFC 9260 §3.3.4: a block begins at least two behind.
+            if gap.start >= 2 && start <= end {
+                self.acknowledge_block(now, start, end, &mut result);
+            }
         }
         self.find_reneged();
-        if let Some(news) = news {
-            self.note_news(news);
-        }
-        if result.cumulative_advanced
-            && let Some(highest_gap) = highest_gap
-        {
-            // RFC 9260 §7.2.4: while a loss is repaired, every advance counts for all that is missing. It is as good at other times.
-            self.note_news(highest_gap);
-        }
         self.find_lost(now, &mut result);
         Ok(Some(result))
     }
 
-    /// Forgets the chunks up to the cumulative TSN. Returns the highest that was news.
-    fn advance(
-        &mut self,
-        now: Timestamp,
-        cumulative: Tsn,
-        result: &mut Acknowledged,
-        settled: Settled<'_>,
-    ) -> Option<Tsn> {
-        let mut news = None;
+    /// Forgets the chunks up to the cumulative TSN.
+    fn advance(&mut self, now: Timestamp, cumulative: Tsn, result: &mut Acknowledged, settled: Settled<'_>) {
         let mut run: Option<(u16, usize)> = None;
         while self.cumulative < cumulative {
             let Some(sent) = self.chunks.pop_front() else { break };
@@ -278,20 +302,7 @@ impl Transmission {
             self.cumulative = tsn;
             result.cumulative_advanced = true;
             let length = sent.payload.len();
-            match sent.state {
-                State::InFlight => {
-                    result.bytes += self.size(length);
-                    self.leave_flight(length);
-                    news = Some(tsn);
-                    self.measure(now, tsn, &sent, result);
-                }
-                State::Lost => {
-                    result.bytes += self.size(length);
-                    self.lost.remove(&tsn);
-                    news = Some(tsn);
-                }
-                State::Acknowledged | State::Abandoned => {}
-            }
+            self.note_arrival(now, tsn, &Arrival::of(&sent), result);
             if sent.limit != Limit::Never && sent.label.place.ending {
                 self.limited.remove(&sent.message);
             }
@@ -311,7 +322,28 @@ impl Transmission {
         }
         self.advanced = self.advanced.max(self.cumulative);
         self.examined = self.examined.max(self.cumulative);
-        news
+    }
+
+    /// What follows from the arrival of a chunk, if it is news.
+    fn note_arrival(&mut self, now: Timestamp, tsn: Tsn, arrival: &Arrival, result: &mut Acknowledged) {
+        match arrival.state {
+            State::InFlight => self.leave_flight(arrival.length),
+            State::Lost => drop(self.lost.remove(&tsn)),
+            State::Acknowledged | State::Abandoned => return,
+        }
+        result.bytes += self.size(arrival.length);
+        let since = now - arrival.at;
+        let once = arrival.transmissions == 1;
+        // RFC 9260 §6.3.1 C4, C5: one measurement a round trip, and none on what was sent again.
+        if once && tsn >= self.measured {
+            self.measured = self.last().next();
+            self.least_round_trip = Some(self.least_round_trip.map_or(since, |least| least.min(since)));
+            result.round_trip_time = Some(since);
+        }
+        // What comes too soon after it was sent again is the first one, and says nothing about the later packet.
+        if once || self.least_round_trip.is_some_and(|least| since >= least) {
+            self.highest_packet = self.highest_packet.max(arrival.packet);
+        }
     }
 
     fn leave_flight(&mut self, payload: usize) {
@@ -319,29 +351,20 @@ impl Transmission {
         self.payload_in_flight = self.payload_in_flight.saturating_sub(payload);
     }
 
-    /// RFC 9260 §6.3.1 C4, C5: one measurement a round trip, and none on what was sent again.
-    fn measure(&mut self, now: Timestamp, tsn: Tsn, sent: &Sent, result: &mut Acknowledged) {
-        if sent.transmissions == 1 && tsn >= self.measured {
-            self.measured = self.last().next();
-            result.round_trip_time = Some(now - sent.at);
-        }
-    }
-
-    /// Goes through the TSNs of a gap block that no block has named before. Returns the highest that was news.
-    fn acknowledge_block(&mut self, now: Timestamp, start: Tsn, end: Tsn, result: &mut Acknowledged) -> Option<Tsn> {
+    /// Goes through the TSNs of a gap block that no block has named before.
+    fn acknowledge_block(&mut self, now: Timestamp, start: Tsn, end: Tsn, result: &mut Acknowledged) {
         let first = self.blocks.partition_point(|&(_, known_end)| known_end.next() < start);
         let (mut joined_start, mut joined_end) = (start, end);
         let (mut from, mut last) = (start, first);
-        let mut news = None;
         while let Some(&(known_start, known_end)) = self.blocks.get(last)
             && known_start <= end.next()
         {
-            news = self.acknowledge_range(now, from, known_start, result).or(news);
+            self.acknowledge_range(now, from, known_start, result);
             from = from.max(known_end.next());
             (joined_start, joined_end) = (joined_start.min(known_start), joined_end.max(known_end));
             last += 1;
         }
-        news = self.acknowledge_range(now, from, end.next(), result).or(news);
+        self.acknowledge_range(now, from, end.next(), result);
         if last == first + 1 {
             if let Some(block) = self.blocks.get_mut(first) {
                 *block = (joined_start, joined_end);
@@ -349,36 +372,20 @@ impl Transmission {
         } else {
             self.blocks.splice(first..last, [(joined_start, joined_end)]);
         }
-        news
     }
 
     /// From the first to in front of the second.
-    fn acknowledge_range(&mut self, now: Timestamp, from: Tsn, to: Tsn, result: &mut Acknowledged) -> Option<Tsn> {
+    fn acknowledge_range(&mut self, now: Timestamp, from: Tsn, to: Tsn, result: &mut Acknowledged) {
         let mut tsn = from;
-        let mut news = None;
         while tsn < to {
-            let index = self.index(tsn)?;
-            let sent = self.chunks.get_mut(index)?;
-            let length = sent.payload.len();
-            let state = sent.state;
-            if matches!(state, State::InFlight | State::Lost) {
+            let Some(sent) = self.get_mut(tsn) else { return };
+            let arrival = Arrival::of(sent);
+            if matches!(arrival.state, State::InFlight | State::Lost) {
                 sent.state = State::Acknowledged;
-                let (once, at) = (sent.transmissions == 1, sent.at);
-                result.bytes += self.size(length);
-                news = Some(tsn);
-                if state == State::InFlight {
-                    self.leave_flight(length);
-                } else {
-                    self.lost.remove(&tsn);
-                }
-                if once && tsn >= self.measured {
-                    self.measured = self.last().next();
-                    result.round_trip_time = Some(now - at);
-                }
+                self.note_arrival(now, tsn, &arrival, result);
             }
             tsn = tsn.next();
         }
-        news
     }
 
     /// A cumulative TSN in front of a chunk that a gap block has named: the peer has dropped what it had acknowledged (RFC 9260 §6.2.1).
@@ -400,21 +407,24 @@ impl Transmission {
         }
     }
 
-    fn note_news(&mut self, tsn: Tsn) {
-        let [least, ..] = &mut self.news;
-        if *least < Some(tsn) {
-            *least = Some(tsn);
-            self.news.sort_unstable();
-        }
-    }
-
-    /// Every chunk is looked at once: one that is lost again waits for the timer.
+    /// Every transmission of a chunk is looked at once.
     fn find_lost(&mut self, now: Timestamp, result: &mut Acknowledged) {
-        let [Some(passed), ..] = self.news else { return };
-        while self.examined.next() < passed {
-            let tsn = self.examined.next();
+        let Some(passed) = self.highest_packet.checked_sub(LOSS_THRESHOLD) else { return };
+        while let tsn = self.examined.next()
+            && let Some(sent) = self.get_mut(tsn)
+            && (sent.transmissions > 1 || sent.packet <= passed)
+        {
+            let is_lost = sent.state == State::InFlight && sent.transmissions == 1;
             self.examined = tsn;
-            if self.get_mut(tsn).is_some_and(|sent| sent.state == State::InFlight && sent.transmissions == 1) {
+            if is_lost {
+                result.found_lost = true;
+                self.lose(now, tsn);
+            }
+        }
+        while let Some((packet, tsn)) = self.sent_again.pop_front_if(|(packet, _)| *packet <= passed) {
+            if tsn > self.cumulative
+                && self.get_mut(tsn).is_some_and(|sent| sent.state == State::InFlight && sent.packet == packet)
+            {
                 result.found_lost = true;
                 self.lose(now, tsn);
             }
@@ -444,6 +454,7 @@ impl Transmission {
             }
         }
         self.examined = self.last();
+        self.sent_again.clear();
     }
 
     /// Gives up a message, as far as it was sent. Whether there was one.

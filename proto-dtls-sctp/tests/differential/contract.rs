@@ -1,0 +1,193 @@
+//! Every message by its contract: whole, at most once, in order where that was asked for, and surely where that was asked for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto_dtls_sctp::Reliability;
+
+use crate::end::{Make, Outgoing};
+use crate::link::{Faults, Opening, Pair};
+
+/// How the messages of a stream are sent.
+#[derive(Clone, Copy, Debug)]
+struct Mode {
+    ordered: bool,
+    reliability: Reliability,
+}
+
+const MODES: [Mode; 8] = {
+    const fn mode(ordered: bool, reliability: Reliability) -> Mode {
+        Mode { ordered, reliability }
+    }
+    [
+        mode(true, Reliability::Reliable),
+        mode(false, Reliability::Reliable),
+        mode(true, Reliability::MaxRetransmits(0)),
+        mode(false, Reliability::MaxRetransmits(0)),
+        mode(true, Reliability::MaxRetransmits(2)),
+        mode(false, Reliability::MaxRetransmits(2)),
+        mode(true, Reliability::MaxPacketLifetime(Duration::from_millis(60))),
+        mode(false, Reliability::MaxPacketLifetime(Duration::from_millis(60))),
+    ]
+};
+
+/// A payload that tells its number, and whose other bytes follow from it.
+fn payload(number: u32, length: usize) -> Bytes {
+    let mut bytes: Vec<u8> = (0..length.max(4)).map(|index| filler(number, index)).collect();
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    bytes.into()
+}
+
+fn filler(number: u32, index: usize) -> u8 {
+    u32::try_from(index).unwrap().wrapping_mul(31).wrapping_add(number.wrapping_mul(7)).to_be_bytes()[3]
+}
+
+fn number_of(bytes: &[u8]) -> u32 {
+    let number = u32::from_be_bytes(bytes[..4].try_into().unwrap());
+    assert!(bytes.iter().enumerate().skip(4).all(|(index, &byte)| byte == filler(number, index)), "message {number} is damaged");
+    number
+}
+
+/// What was sent and what has come in one direction.
+#[derive(Default)]
+struct Direction {
+    /// The length of each message, by stream and number.
+    sent: BTreeMap<(u16, u32), usize>,
+    /// By stream, in the order in which they came.
+    come: BTreeMap<u16, Vec<u32>>,
+}
+
+impl Direction {
+    fn note(&mut self, stream: u16, bytes: &[u8]) {
+        let number = number_of(bytes);
+        assert_eq!(self.sent.get(&(stream, number)), Some(&bytes.len()), "stream {stream}, message {number}");
+        let come = self.come.entry(stream).or_default();
+        assert!(!come.contains(&number), "stream {stream}: message {number} came twice");
+        if MODES[usize::from(stream)].ordered {
+            assert!(come.last().is_none_or(|&last| last < number), "stream {stream}: {number} behind {come:?}");
+        }
+        come.push(number);
+    }
+
+    fn has(&self, stream: u16, number: u32) -> bool {
+        self.come.get(&stream).is_some_and(|come| come.contains(&number))
+    }
+
+    fn is_complete(&self, lossless: bool) -> bool {
+        self.sent.keys().all(|&(stream, number)| {
+            let is_sure = lossless || number == LAST || MODES[usize::from(stream)].reliability == Reliability::Reliable;
+            !is_sure || self.has(stream, number)
+        })
+    }
+}
+
+/// The last message of a stream, which is reliable: nothing before it may keep it from coming.
+const LAST: u32 = 1_000_000;
+
+/// Sends messages of all modes both ways.
+fn talk(makes: [Make; 2], seed: u64, faults: Faults, opening: Opening) {
+    let what = format!("{makes:?}, seed {seed}, {faults:?}, {opening:?}");
+    let mut pair = Pair::new(makes, seed, faults, opening);
+    assert!(pair.connect(), "{what}: not connected");
+    let mut directions = [Direction::default(), Direction::default()];
+    let collect = |pair: &mut Pair, directions: &mut [Direction; 2]| {
+        for end in 0..2 {
+            while let Some((stream, bytes)) = pair.ends[end].receive() {
+                directions[1 - end].note(stream, &bytes);
+            }
+        }
+    };
+    for number in 0..12 {
+        for stream in 0..8_u16 {
+            for end in 0..2 {
+                let length = match pair.rng.below(10) {
+                    0 => pair.rng.below(40_000),
+                    1..=3 => pair.rng.below(4000),
+                    _ => pair.rng.below(200),
+                };
+                send(&mut pair, &mut directions[end], end, stream, number, usize::try_from(length).unwrap());
+            }
+        }
+        let pause = Duration::from_millis(pair.rng.below(30));
+        pair.run(pause, |pair| {
+            collect(pair, &mut directions);
+            false
+        });
+    }
+    for stream in 0..8 {
+        for (end, direction) in directions.iter_mut().enumerate() {
+            send(&mut pair, direction, end, stream, LAST, 10);
+        }
+    }
+    // A lifetime is shorter than what waits for the window.
+    let lossless = false;
+    let done = pair.run(Duration::from_secs(120), |pair| {
+        collect(pair, &mut directions);
+        directions.iter().all(|direction| direction.is_complete(lossless))
+    });
+    let missing: Vec<_> = directions
+        .iter()
+        .map(|direction| {
+            let keys = direction.sent.keys();
+            keys.filter(|(stream, number)| *stream < 2 && !direction.has(*stream, *number) || *number == LAST && !direction.has(*stream, LAST))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    for end in 0..2 { for s in 0..8 { eprintln!("end {end} stream {s} buffered {}", pair.ends[end].buffered(s)); } }
+    eprintln!("{:?}", directions[0].come.get(&2)); eprintln!("{:?}", directions[1].come.get(&6)); pair.dump();
+    assert!(done, "{what}: missing {missing:?}");
+    assert!(pair.ends.iter().all(|end| !end.is_lost()), "{what}: lost");
+    let is_empty = |pair: &mut Pair| pair.ends.iter_mut().all(|end| (0..8).all(|stream| end.buffered(stream) == 0));
+    assert!(pair.run(Duration::from_secs(60), is_empty), "{what}: something is still buffered");
+}
+
+fn send(pair: &mut Pair, direction: &mut Direction, end: usize, stream: u16, number: u32, length: usize) {
+    let Mode { ordered, reliability } = MODES[usize::from(stream)];
+    let payload = payload(number, length);
+    direction.sent.insert((stream, number), payload.len());
+    let last = number == LAST;
+    let reliability = if last { Reliability::Reliable } else { reliability };
+    assert!(pair.ends[end].send(pair.now, Outgoing { stream, payload, ordered, reliability }));
+}
+
+fn talk_over_every_link(makes: [Make; 2], seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let opening = [Opening::Both, Opening::Only(0), Opening::Only(1)][usize::try_from(seed % 3).unwrap()];
+        for faults in [Faults::NONE, Faults::LOSSY, Faults::WILD] {
+            talk(makes, seed, faults, opening);
+        }
+    }
+}
+
+#[test]
+fn ours_and_ours_keep_every_contract() {
+    talk_over_every_link([Make::OWN; 2], 0..150);
+}
+
+#[test]
+fn ours_and_ours_keep_every_contract_without_extensions() {
+    talk_over_every_link([Make::PLAIN; 2], 1000..1100);
+}
+
+#[test]
+fn ours_keeps_every_contract_with_each_extension_where_only_one_side_has_it() {
+    talk_over_every_link([Make::OWN, Make::PLAIN], 2000..2050);
+    talk_over_every_link([Make::Own { interleaving: true, zero_checksum: false }, Make::OWN], 2050..2100);
+    talk_over_every_link([Make::OWN, Make::Own { interleaving: false, zero_checksum: true }], 2100..2150);
+}
+
+#[test]
+fn ours_and_sctp_proto_keep_every_contract() {
+    talk_over_every_link([Make::OWN, Make::SctpProto], 3000..3100);
+}
+
+#[test]
+fn ours_and_dcsctp_keep_every_contract() {
+    talk_over_every_link([Make::OWN, Make::DCSCTP], 4000..4100);
+}
+
+#[test]
+fn ours_and_dcsctp_keep_every_contract_interleaved() {
+    talk_over_every_link([Make::OWN, Make::Dcsctp { interleaving: true }], 5000..5100);
+}
