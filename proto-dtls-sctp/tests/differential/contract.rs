@@ -74,12 +74,21 @@ impl Direction {
         self.come.get(&stream).is_some_and(|come| come.contains(&number))
     }
 
-    fn is_complete(&self, lossless: bool) -> bool {
+    fn is_complete(&self) -> bool {
         self.sent.keys().all(|&(stream, number)| {
-            let is_sure = lossless || number == LAST || MODES[usize::from(stream)].reliability == Reliability::Reliable;
-            !is_sure || self.has(stream, number)
+            !is_sure(stream, number) || self.has(stream, number)
         })
     }
+
+    fn missing(&self) -> Vec<(u16, u32)> {
+        let sent = self.sent.keys().copied();
+        sent.filter(|&(stream, number)| is_sure(stream, number) && !self.has(stream, number)).collect()
+    }
+}
+
+/// Whether a message must arrive.
+fn is_sure(stream: u16, number: u32) -> bool {
+    number == LAST || MODES[usize::from(stream)].reliability == Reliability::Reliable
 }
 
 /// The last message of a stream, which is reliable: nothing before it may keep it from coming.
@@ -106,7 +115,8 @@ fn talk(makes: [Make; 2], seed: u64, faults: Faults, opening: Opening) {
                     1..=3 => pair.rng.below(4000),
                     _ => pair.rng.below(200),
                 };
-                send(&mut pair, &mut directions[end], end, stream, number, usize::try_from(length).unwrap());
+                let mode = mode_of(makes[end], stream);
+                send(&mut pair, &mut directions[end], end, (stream, mode), number, usize::try_from(length).unwrap());
             }
         }
         let pause = Duration::from_millis(pair.rng.below(30));
@@ -117,37 +127,38 @@ fn talk(makes: [Make; 2], seed: u64, faults: Faults, opening: Opening) {
     }
     for stream in 0..8 {
         for (end, direction) in directions.iter_mut().enumerate() {
-            send(&mut pair, direction, end, stream, LAST, 10);
+            let mode = Mode { reliability: Reliability::Reliable, ..MODES[usize::from(stream)] };
+            send(&mut pair, direction, end, (stream, mode), LAST, 10);
         }
     }
-    // A lifetime is shorter than what waits for the window.
-    let lossless = false;
     let done = pair.run(Duration::from_secs(120), |pair| {
         collect(pair, &mut directions);
-        directions.iter().all(|direction| direction.is_complete(lossless))
+        directions.iter().all(|direction| direction.is_complete())
     });
-    let missing: Vec<_> = directions
-        .iter()
-        .map(|direction| {
-            let keys = direction.sent.keys();
-            keys.filter(|(stream, number)| *stream < 2 && !direction.has(*stream, *number) || *number == LAST && !direction.has(*stream, LAST))
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    for end in 0..2 { for s in 0..8 { eprintln!("end {end} stream {s} buffered {}", pair.ends[end].buffered(s)); } }
-    eprintln!("{:?}", directions[0].come.get(&2)); eprintln!("{:?}", directions[1].come.get(&6)); pair.dump();
+    let missing = directions.each_ref().map(Direction::missing);
     assert!(done, "{what}: missing {missing:?}");
     assert!(pair.ends.iter().all(|end| !end.is_lost()), "{what}: lost");
     let is_empty = |pair: &mut Pair| pair.ends.iter_mut().all(|end| (0..8).all(|stream| end.buffered(stream) == 0));
     assert!(pair.run(Duration::from_secs(60), is_empty), "{what}: something is still buffered");
 }
 
-fn send(pair: &mut Pair, direction: &mut Direction, end: usize, stream: u16, number: u32, length: usize) {
-    let Mode { ordered, reliability } = MODES[usize::from(stream)];
+/// The mode of a stream, as far as the sender is able to keep it.
+fn mode_of(make: Make, stream: u16) -> Mode {
+    let mode = MODES[usize::from(stream)];
+    if make.may_give_up(mode.ordered) { mode } else { Mode { reliability: Reliability::Reliable, ..mode } }
+}
+
+fn send(
+    pair: &mut Pair,
+    direction: &mut Direction,
+    end: usize,
+    (stream, mode): (u16, Mode),
+    number: u32,
+    length: usize,
+) {
+    let Mode { ordered, reliability } = mode;
     let payload = payload(number, length);
     direction.sent.insert((stream, number), payload.len());
-    let last = number == LAST;
-    let reliability = if last { Reliability::Reliable } else { reliability };
     assert!(pair.ends[end].send(pair.now, Outgoing { stream, payload, ordered, reliability }));
 }
 

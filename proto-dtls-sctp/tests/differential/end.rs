@@ -48,6 +48,16 @@ impl Make {
     pub(crate) const PLAIN: Self = Self::Own { interleaving: false, zero_checksum: false };
     pub(crate) const DCSCTP: Self = Self::Dcsctp { interleaving: false };
 
+    /// Version 0.1.16 of `dcsctp` stalls ordered streams for ever in two ways: it does not send the rest of a message whose lifetime ends while a part of it is on its way, and
+    /// does not tell the peer; and the TSN that stands for the rest of one message that was given up may lie amid the fragments of another, whose TSNs must be consecutive
+    /// (RFC 9260 §6.9). So it may give up what is unordered and interleaved, which keeps nothing else waiting, and must not give up anything else.
+    pub(crate) fn may_give_up(self, ordered: bool) -> bool {
+        match self {
+            Self::Own { .. } | Self::SctpProto => true,
+            Self::Dcsctp { interleaving } => interleaving && !ordered,
+        }
+    }
+
     pub(crate) fn start(self, now: Timestamp, seed: u64, window: u32) -> Box<dyn End> {
         let config = BareConfig { receive_window: window, streams: 64, ..BareConfig::default() };
         let seed = Seed::from_number(seed);

@@ -102,10 +102,6 @@ impl Pair {
         }
     }
 
-    pub(crate) fn dump(&mut self) {
-        eprintln!("{:?} {:?}", self.now, self.ends.iter().map(|e| e.poll_timeout()).collect::<Vec<_>>());
-    }
-
     pub(crate) fn rest(&mut self, duration: Duration) {
         self.run(duration, |_| false);
     }

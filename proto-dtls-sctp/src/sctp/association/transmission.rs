@@ -421,7 +421,8 @@ impl Transmission {
                 self.lose(now, tsn);
             }
         }
-        while let Some((packet, tsn)) = self.sent_again.pop_front_if(|(packet, _)| *packet <= passed) {
+        while let Some(&(packet, tsn)) = self.sent_again.front().filter(|(packet, _)| *packet <= passed) {
+            self.sent_again.pop_front();
             if tsn > self.cumulative
                 && self.get_mut(tsn).is_some_and(|sent| sent.state == State::InFlight && sent.packet == packet)
             {
