@@ -10,6 +10,7 @@ pub mod message;
 pub mod meter;
 pub mod pair;
 pub mod report;
+mod sctp;
 pub mod sizes;
 pub mod stack;
 pub mod stacks;

@@ -50,10 +50,10 @@ struct SuiteArguments {
     /// Two minutes at most: less of everything
     #[arg(long)]
     quick: bool,
-    /// The workloads, of w1 to w6; all by default
+    /// The workloads, of w1 to w6 and sctp; all by default
     #[arg(long, value_delimiter = ',')]
     workload: Vec<String>,
-    /// The stacks, of ours, str0m and rtc; all by default
+    /// The stacks, of ours, str0m, rtc, sctp-proto, rtc-sctp and dcsctp; all by default
     #[arg(long, value_delimiter = ',', value_parser = parse_stack)]
     stack: Vec<StackName>,
     /// How often each run is repeated; the table shows medians. By default 3, or 1 with --quick
@@ -65,8 +65,8 @@ struct SuiteArguments {
 }
 
 fn parse_stack(name: &str) -> Result<StackName, String> {
-    let known = StackName::ALL.into_iter().find(|stack| stack.to_string() == name);
-    known.ok_or_else(|| "not one of ours, str0m, rtc".to_owned())
+    let known = StackName::EVERY.into_iter().find(|stack| stack.to_string() == name);
+    known.ok_or_else(|| "not one of ours, str0m, rtc, sctp-proto, rtc-sctp, dcsctp".to_owned())
 }
 
 fn main() -> Result<()> {
@@ -94,7 +94,7 @@ fn main() -> Result<()> {
 
 fn suite(arguments: SuiteArguments) -> Result<()> {
     let SuiteArguments { quick, workload, stack, repetitions, output } = arguments;
-    let stacks = if stack.is_empty() { StackName::ALL.to_vec() } else { stack };
+    let stacks = if stack.is_empty() { StackName::EVERY.to_vec() } else { stack };
     let repetitions = repetitions.unwrap_or(if quick { 1 } else { 3 });
     let suite = Suite::new(quick, &workload, &stacks, repetitions)?;
     let mut file = match &output {

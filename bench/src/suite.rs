@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::report::Run;
 use crate::workloads::{Carrier, Party, Queue, StackName, Time, Workload};
 
-const FAMILIES: [&str; 6] = ["w1", "w2", "w3", "w4", "w5", "w6"];
+const FAMILIES: [&str; 7] = ["w1", "w2", "w3", "w4", "w5", "w6", "sctp"];
 
 /// Runs to be made.
 #[derive(Clone, Debug)]
@@ -135,7 +135,25 @@ fn workloads(quick: bool) -> Vec<Workload> {
     let real_pairs = if quick { 20 } else { 100 };
     workloads.push(Workload::W6 { time: Time::Virtual, pairs, seconds: 60 });
     workloads.push(Workload::W6 { time: Time::Real, pairs: real_pairs, seconds: if quick { 5 } else { 20 } });
+    workloads.extend(sctp_alone(if quick { 32 } else { 256 }));
     workloads
+}
+
+/// Sizes of messages, then windows, then streams, with the checksum and without.
+fn sctp_alone(mib: u64) -> impl Iterator<Item = Workload> {
+    let points = [
+        (1 << 10, 1 << 10, 1),
+        (16 << 10, 1 << 10, 1),
+        (64 << 10, 1 << 10, 1),
+        (16 << 10, 64, 1),
+        (16 << 10, 4 << 10, 1),
+        (16 << 10, 16 << 10, 1),
+        (16 << 10, 1 << 10, 1_000),
+        (1 << 10, 16 << 10, 10_000),
+    ];
+    points.into_iter().flat_map(move |(message, window_kib, streams)| {
+        [false, true].map(|checksum| Workload::Sctp { message, mib, window_kib, streams, checksum })
+    })
 }
 
 fn paths(quick: bool) -> [Workload; 4] {

@@ -11,11 +11,12 @@ mod throughput;
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::link::LinkConfig;
 use crate::report::Outcome;
+use crate::sctp;
 use crate::stack::Stack;
 use crate::stacks::{Ours, Rtc, Str0m};
 
@@ -29,11 +30,23 @@ pub enum StackName {
     Str0m,
     /// rtc
     Rtc,
+    /// sctp-proto, for SCTP alone.
+    #[serde(rename = "sctp-proto")]
+    SctpProto,
+    /// rtc-sctp, for SCTP alone.
+    #[serde(rename = "rtc-sctp")]
+    RtcSctp,
+    /// dcsctp, for SCTP alone.
+    Dcsctp,
 }
 
 impl StackName {
-    /// All of them, ours first.
+    /// The whole stacks, ours first.
     pub const ALL: [Self; 3] = [Self::Ours, Self::Str0m, Self::Rtc];
+    /// What has an SCTP that can be measured alone, ours first.
+    pub const SCTP: [Self; 4] = [Self::Ours, Self::SctpProto, Self::RtcSctp, Self::Dcsctp];
+    /// All of them.
+    pub const EVERY: [Self; 6] = [Self::Ours, Self::Str0m, Self::Rtc, Self::SctpProto, Self::RtcSctp, Self::Dcsctp];
 
     /// The version that is linked.
     #[must_use]
@@ -41,7 +54,9 @@ impl StackName {
         match self {
             Self::Ours => "0.1.0",
             Self::Str0m => "0.25.0",
-            Self::Rtc => "0.21.1",
+            Self::Rtc | Self::RtcSctp => "0.21.1",
+            Self::SctpProto => "0.10.8",
+            Self::Dcsctp => "0.1.16",
         }
     }
 }
@@ -147,6 +162,19 @@ pub enum Workload {
         /// The CPU time after which the run is cut short.
         cpu_limit: u64,
     },
+    /// Throughput of SCTP alone, per CPU second: both ends on one core, packets of 1,200 bytes, no DTLS.
+    Sctp {
+        /// Bytes in a message.
+        message: usize,
+        /// How much to send.
+        mib: u64,
+        /// The receive window, and what is sent ahead of what has come.
+        window_kib: usize,
+        /// Streams that messages are sent on, in turn.
+        streams: u16,
+        /// Whether packets carry a checksum, where an engine can leave it out.
+        checksum: bool,
+    },
     /// CPU time and wake-ups of idle endpoints.
     W6 {
         /// Whose time.
@@ -173,6 +201,7 @@ impl Workload {
             Self::W4 { .. } => "w4",
             Self::W5 { .. } => "w5",
             Self::W6 { .. } => "w6",
+            Self::Sctp { .. } => "sctp",
         }
     }
 
@@ -181,9 +210,12 @@ impl Workload {
     pub fn is_for(&self, stack: StackName) -> bool {
         match self {
             // str0m wants to be drained after every datagram.
-            Self::W1 { batch, .. } => *batch == 1 || stack != StackName::Str0m,
+            Self::W1 { batch, .. } => StackName::ALL.contains(&stack) && (*batch == 1 || stack != StackName::Str0m),
             Self::W2 { carrier: Carrier::DriverMio, .. } => stack == StackName::Ours,
-            _ => true,
+            // Two of them have no way to leave the checksum out.
+            Self::Sctp { checksum: false, .. } => matches!(stack, StackName::Ours | StackName::Dcsctp),
+            Self::Sctp { .. } => StackName::SCTP.contains(&stack),
+            _ => StackName::ALL.contains(&stack),
         }
     }
 
@@ -196,7 +228,11 @@ impl Workload {
             ensure!(stack == StackName::Ours, "driver-mio drives this stack alone");
             return driver::transfer(message, mib << 20);
         }
+        if let Self::Sctp { message, mib, window_kib, streams, checksum } = *self {
+            return sctp::throughput(stack, message, mib << 20, window_kib << 10, streams, checksum);
+        }
         match stack {
+            StackName::SctpProto | StackName::RtcSctp | StackName::Dcsctp => bail!("it is SCTP alone"),
             StackName::Ours => self.run_with::<Ours>(seed),
             StackName::Str0m => self.run_with::<Str0m>(seed),
             StackName::Rtc => self.run_with::<Rtc>(seed),
@@ -216,6 +252,7 @@ impl Workload {
                 let path = path::path(mbit, round_trip_ms, loss_percent, queue, seed);
                 path::goodput::<S>(path, bytes(buffer_kib), seconds, Duration::from_secs(cpu_limit))
             }
+            Self::Sctp { .. } => bail!("no stack is asked for more than its SCTP"),
             Self::W6 { time: Time::Virtual, pairs, seconds } => idle::in_virtual_time::<S>(pairs, seconds),
             Self::W6 { time: Time::Real, pairs, seconds } => idle::on_loopback::<S>(pairs, seconds),
         }
@@ -228,6 +265,9 @@ impl fmt::Display for StackName {
             Self::Ours => "ours",
             Self::Str0m => "str0m",
             Self::Rtc => "rtc",
+            Self::SctpProto => "sctp-proto",
+            Self::RtcSctp => "rtc-sctp",
+            Self::Dcsctp => "dcsctp",
         })
     }
 }

@@ -45,7 +45,10 @@ fn filler(number: u32, index: usize) -> u8 {
 
 fn number_of(bytes: &[u8]) -> u32 {
     let number = u32::from_be_bytes(bytes[..4].try_into().unwrap());
-    assert!(bytes.iter().enumerate().skip(4).all(|(index, &byte)| byte == filler(number, index)), "message {number} is damaged");
+    assert!(
+        bytes.iter().enumerate().skip(4).all(|(index, &byte)| byte == filler(number, index)),
+        "message {number} is damaged"
+    );
     number
 }
 
@@ -75,9 +78,7 @@ impl Direction {
     }
 
     fn is_complete(&self) -> bool {
-        self.sent.keys().all(|&(stream, number)| {
-            !is_sure(stream, number) || self.has(stream, number)
-        })
+        self.sent.keys().all(|&(stream, number)| !is_sure(stream, number) || self.has(stream, number))
     }
 
     fn missing(&self) -> Vec<(u16, u32)> {

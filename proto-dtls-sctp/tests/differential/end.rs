@@ -259,8 +259,7 @@ impl End for Foreign {
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         let time = self.socket.poll_timeout();
-        (time != SocketTime::infinite_future())
-            .then(|| Timestamp::ZERO + (time - SocketTime::zero()))
+        (time != SocketTime::infinite_future()).then(|| Timestamp::ZERO + (time - SocketTime::zero()))
     }
 
     fn poll_packet(&mut self, now: Timestamp) -> Option<Vec<u8>> {

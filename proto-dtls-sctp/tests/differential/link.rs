@@ -22,8 +22,7 @@ impl Faults {
     pub(crate) const NONE: Self =
         Self { delay: Duration::from_millis(20), jitter: Duration::ZERO, loss: 0, duplication: 0, rate: 0 };
     pub(crate) const LOSSY: Self = Self { loss: 50, ..Self::NONE };
-    pub(crate) const WILD: Self =
-        Self { loss: 100, duplication: 100, jitter: Duration::from_millis(40), ..Self::NONE };
+    pub(crate) const WILD: Self = Self { loss: 100, duplication: 100, jitter: Duration::from_millis(40), ..Self::NONE };
 }
 
 /// Who sends INIT.

@@ -88,8 +88,7 @@ mod tests {
     use super::*;
 
     fn acknowledge(control: &mut NewReno, bytes: usize) {
-        let progress =
-            Progress { bytes, in_flight: control.window(), cumulative_advanced: true, in_recovery: false };
+        let progress = Progress { bytes, in_flight: control.window(), cumulative_advanced: true, in_recovery: false };
         control.on_acknowledged(progress);
     }
 

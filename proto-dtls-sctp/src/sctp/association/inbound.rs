@@ -1,5 +1,6 @@
 //! From fragments to what the application reads.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::reassembly::{Inserted, Message, Reassembly, cost};
@@ -187,10 +188,10 @@ impl Inbound {
                 stream.readable.push_back(message);
                 stream.next += 1;
                 stream.advance();
-            } else if stream.waiting.contains_key(&number) {
-                return;
+            } else if let Entry::Vacant(place) = stream.waiting.entry(number) {
+                place.insert(message);
             } else {
-                stream.waiting.insert(number, message);
+                return;
             }
         }
         self.held += cost;

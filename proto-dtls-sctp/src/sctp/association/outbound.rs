@@ -329,7 +329,11 @@ impl Outbound {
 
     /// Forgets a stream that has nothing left to say.
     pub(super) fn forget(&mut self, stream: u16) {
-        if self.streams.get(stream).is_some_and(|entry| entry.waiting.is_empty() && !entry.active && entry.buffered == 0) {
+        if self
+            .streams
+            .get(stream)
+            .is_some_and(|entry| entry.waiting.is_empty() && !entry.active && entry.buffered == 0)
+        {
             self.streams.remove(stream);
         }
     }

@@ -305,9 +305,7 @@ impl Reassembly {
     /// RFC 8260 §2.3.1: the peer has given up the messages of a stream up to this one.
     pub(super) fn skip(&mut self, stream: u16, unordered: bool, sequence: u32) {
         let is_skipped = |owner: &Owner| {
-            owner.stream == stream
-                && owner.unordered == unordered
-                && sequence.wrapping_sub(owner.sequence) < 1 << 31
+            owner.stream == stream && owner.unordered == unordered && sequence.wrapping_sub(owner.sequence) < 1 << 31
         };
         self.remove_where(stream, is_skipped);
     }

@@ -223,9 +223,7 @@ impl Resets {
 
     /// The cumulative TSN has advanced: a request may have waited for that.
     pub(super) fn review_deferred(&mut self, inbound: &mut Inbound, outbound: &mut Outbound) {
-        if let Some(deferred) =
-            self.deferred.take_if(|deferred| deferred.last_tsn <= inbound.tracker().cumulative())
-        {
+        if let Some(deferred) = self.deferred.take_if(|deferred| deferred.last_tsn <= inbound.tracker().cumulative()) {
             self.perform(deferred.number, &deferred.streams, inbound, outbound);
         }
     }

@@ -161,12 +161,8 @@ mod tests {
     fn a_chunk_that_does_not_fit_leaves_the_packet_as_it_was() {
         let mut bytes = Vec::new();
         let mut builder = Builder::new(&mut bytes, HEADER, 12 + 16 + 8);
-        let data = |payload| Data {
-            tsn: 1,
-            label: label(Place { beginning: true, ending: true }),
-            immediate: false,
-            payload,
-        };
+        let data =
+            |payload| Data { tsn: 1, label: label(Place { beginning: true, ending: true }), immediate: false, payload };
         assert!(!put(&mut builder, Framing::Plain, data(&[0; 9])));
         assert!(builder.is_empty());
         assert!(put(&mut builder, Framing::Plain, data(&[0; 8])));

@@ -112,6 +112,9 @@ mod tests {
 
     #[test]
     fn as_many_entries_fit_as_there_is_room_for() {
-        assert_eq!((capacity(Framing::Plain, 16), capacity(Framing::Interleaved, 16), capacity(Framing::Plain, 3)), (2, 1, 0));
+        assert_eq!(
+            (capacity(Framing::Plain, 16), capacity(Framing::Interleaved, 16), capacity(Framing::Plain, 3)),
+            (2, 1, 0)
+        );
     }
 }

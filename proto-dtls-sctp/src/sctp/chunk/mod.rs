@@ -6,8 +6,8 @@ pub(super) mod reconfiguration;
 pub(super) mod sack;
 pub(super) mod tsn;
 
-use super::packet::{Builder, chunk_type};
 use super::packet::{self, Chunk};
+use super::packet::{Builder, chunk_type};
 
 /// Bytes of an unrecognized chunk that are reported back.
 const MAX_REPORT: usize = 64;

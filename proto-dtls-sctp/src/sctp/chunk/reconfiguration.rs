@@ -62,7 +62,10 @@ pub(crate) enum Reconfiguration {
     },
     /// A request that this crate does not serve, by its number.
     Unserved(u32),
-    Response { number: u32, outcome: Outcome },
+    Response {
+        number: u32,
+        outcome: Outcome,
+    },
 }
 
 /// Reads a chunk. `None` if it is malformed: one or two parameters, and not twice a request (RFC 6525 §3.1).

@@ -23,9 +23,9 @@ pub(crate) struct Sack<'a> {
 impl Sack<'_> {
     /// The blocks, as they stand in the chunk.
     pub(crate) fn gaps(&self) -> impl Iterator<Item = GapBlock> {
-        self.gaps.chunks_exact(4).filter_map(|block| {
-            Some(GapBlock { start: packet::u16_at(block, 0)?, end: packet::u16_at(block, 2)? })
-        })
+        self.gaps
+            .chunks_exact(4)
+            .filter_map(|block| Some(GapBlock { start: packet::u16_at(block, 0)?, end: packet::u16_at(block, 2)? }))
     }
 }
 

@@ -299,7 +299,6 @@ impl Established {
         let packet = packet::single(self.local_header, chunk_type::FORWARD_TSN, 0, &value);
         self.give(now, packet);
     }
-
 }
 
 impl Engine for Established {
@@ -410,7 +409,13 @@ impl Engine for Established {
 
     fn poll_timeout(&self) -> Option<Deadline> {
         let guard = if let Shutdown::Begun { deadline } = self.shutdown { Some(deadline) } else { None };
-        self.association.poll_timeout().map(|due| self.clock.timestamp(due)).into_iter().chain(guard).min().map(|at| Deadline { at, reason: "sctp" })
+        self.association
+            .poll_timeout()
+            .map(|due| self.clock.timestamp(due))
+            .into_iter()
+            .chain(guard)
+            .min()
+            .map(|at| Deadline { at, reason: "sctp" })
     }
 
     fn write_packet(&mut self, now: Timestamp, bytes: &mut Vec<u8>) -> bool {

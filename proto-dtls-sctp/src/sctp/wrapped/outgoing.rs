@@ -65,8 +65,8 @@ fn shortened_sack(value: &[u8], room: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use crate::sctp::packet::Header;
     use super::*;
+    use crate::sctp::packet::Header;
 
     const HEADER: Header = Header { source_port: 5000, destination_port: 5000, verification_tag: 7 };
 
