@@ -1,6 +1,7 @@
 //! Two ends on a virtual link.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use proto_machine::{Rng, Seed, Timestamp};
@@ -14,13 +15,13 @@ pub(crate) struct Faults {
     pub(crate) jitter: Duration,
     pub(crate) loss: u64,
     pub(crate) duplication: u64,
-    /// Bytes per second and direction; 0 for no limit. What would have to wait more than a quarter of a second is dropped.
-    pub(crate) rate: u64,
+    /// Bytes per second and direction. What would have to wait more than a quarter of a second is dropped.
+    pub(crate) rate: Option<NonZeroU64>,
 }
 
 impl Faults {
     pub(crate) const NONE: Self =
-        Self { delay: Duration::from_millis(20), jitter: Duration::ZERO, loss: 0, duplication: 0, rate: 0 };
+        Self { delay: Duration::from_millis(20), jitter: Duration::ZERO, loss: 0, duplication: 0, rate: None };
     pub(crate) const LOSSY: Self = Self { loss: 50, ..Self::NONE };
     pub(crate) const WILD: Self = Self { loss: 100, duplication: 100, jitter: Duration::from_millis(40), ..Self::NONE };
 }
@@ -118,12 +119,12 @@ impl Pair {
                 continue;
             }
             let mut leaves = self.now;
-            if self.faults.rate > 0 {
+            if let Some(rate) = self.faults.rate {
                 let start = self.busy[from].max(self.now);
                 if start - self.now > Duration::from_millis(250) {
                     continue;
                 }
-                leaves = start + Duration::from_nanos(packet.len() as u64 * 1_000_000_000 / self.faults.rate);
+                leaves = start + Duration::from_nanos(packet.len() as u64 * 1_000_000_000 / rate);
                 self.busy[from] = leaves;
             }
             let jitter = u64::try_from(self.faults.jitter.as_nanos()).unwrap();

@@ -24,10 +24,10 @@ fn reuse(makes: [Make; 2], seed: u64, faults: Faults) {
         }
         let mut come = [0; 2];
         let arrived = pair.run(Duration::from_secs(60), |pair| {
-            for end in 0..2 {
-                while let Some((stream, text)) = pair.ends[end].receive() {
-                    assert_eq!(text, format!("{} {stream} {round}", 1 - end), "{what}");
-                    come[end] += 1;
+            for (index, end) in pair.ends.iter_mut().enumerate() {
+                while let Some((stream, text)) = end.receive() {
+                    assert_eq!(text, format!("{} {stream} {round}", 1 - index), "{what}");
+                    come[index] += 1;
                 }
             }
             come == [STREAMS; 2]
@@ -39,11 +39,9 @@ fn reuse(makes: [Make; 2], seed: u64, faults: Faults) {
         }
         let mut free: [Vec<u16>; 2] = Default::default();
         let done = pair.run(Duration::from_secs(60), |pair| {
-            for end in 0..2 {
-                assert_eq!(pair.ends[end].receive(), None, "{what}");
-                while let Some(stream) = pair.ends[end].poll_free_stream() {
-                    free[end].push(stream);
-                }
+            for (end, free) in pair.ends.iter_mut().zip(&mut free) {
+                assert_eq!(end.receive(), None, "{what}");
+                free.extend(std::iter::from_fn(|| end.poll_free_stream()));
             }
             free.iter().all(|free| free.len() == usize::from(STREAMS))
         });

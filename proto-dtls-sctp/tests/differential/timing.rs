@@ -1,5 +1,6 @@
 //! How long things take, where that can be seen.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ fn message(stream: u16, payload: impl Into<Bytes>) -> Outgoing {
 
 /// How long five bytes take that are sent while 16 MB in one stream are on their way, as messages of this size.
 fn small_behind_large(makes: [Make; 2], size: usize) -> Duration {
-    let faults = Faults { rate: 12_500_000, ..Faults::NONE };
+    let faults = Faults { rate: NonZeroU64::new(12_500_000), ..Faults::NONE };
     let mut pair = Pair::new(makes, 1, faults, Opening::Both);
     assert!(pair.connect());
     for _ in 0..16_000_000 / size {

@@ -68,7 +68,9 @@ struct Run {
     protocol: u32,
     fragments: usize,
     length: usize,
-    pieces: VecDeque<Vec<u8>>,
+    /// What came in order from the first fragment on, and what followed after gaps that are filled by now.
+    first: Vec<u8>,
+    rest: VecDeque<Vec<u8>>,
 }
 
 impl Run {
@@ -81,7 +83,8 @@ impl Run {
             protocol: data.label.protocol,
             fragments: 1,
             length: data.payload.len(),
-            pieces: VecDeque::from([data.payload.to_vec()]),
+            first: data.payload.to_vec(),
+            rest: VecDeque::new(),
         }
     }
 
@@ -91,10 +94,7 @@ impl Run {
         self.ends = data.label.place.ending;
         self.fragments += 1;
         self.length += data.payload.len();
-        match self.pieces.back_mut() {
-            Some(last) => last.extend_from_slice(data.payload),
-            None => self.pieces.push_back(data.payload.to_vec()),
-        }
+        self.rest.back_mut().unwrap_or(&mut self.first).extend_from_slice(data.payload);
     }
 
     /// Takes in the run behind this one.
@@ -103,7 +103,8 @@ impl Run {
         self.ends = after.ends;
         self.fragments += after.fragments;
         self.length += after.length;
-        self.pieces.append(&mut after.pieces);
+        self.rest.push_back(after.first);
+        self.rest.append(&mut after.rest);
     }
 
     /// Takes in the fragment in front of the first.
@@ -112,17 +113,17 @@ impl Run {
         self.protocol = before.protocol;
         self.fragments += before.fragments;
         self.length += before.length;
-        before.pieces.into_iter().rev().for_each(|piece| self.pieces.push_front(piece));
+        self.rest.push_front(std::mem::replace(&mut self.first, before.first));
     }
 
     fn cost(&self) -> usize {
         cost(self.length)
     }
 
-    fn into_message(mut self) -> Message {
-        let mut bytes = self.pieces.pop_front().unwrap_or_default();
+    fn into_message(self) -> Message {
+        let mut bytes = self.first;
         bytes.reserve_exact(self.length.saturating_sub(bytes.len()));
-        self.pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
+        self.rest.iter().for_each(|piece| bytes.extend_from_slice(piece));
         // A buffer that grew by doubling may be twice as large as what is in it.
         if bytes.capacity() > bytes.len() / 4 * 5 {
             bytes.shrink_to_fit();
@@ -169,11 +170,49 @@ impl Reassembly {
             let payload = Bytes::copy_from_slice(data.payload);
             return Inserted::Complete(Message { protocol: data.label.protocol, payload });
         }
+        let key = match self.framing {
+            Framing::Plain => (Owner::ANY, tsn.number()),
+            Framing::Interleaved => (Owner::of(&data.label), data.label.fragment.into()),
+        };
         let inserted = match self.framing {
+            _ if self.goes_on_with(key, data) && !(self.framing == Framing::Plain && has_come(tsn.next())) => {
+                self.push_behind(key, data)
+            }
             Framing::Plain => self.insert_plain(tsn, data, has_come),
-            Framing::Interleaved => self.insert_fragment((Owner::of(&data.label), data.label.fragment.into()), data),
+            Framing::Interleaved => self.insert_fragment(key, data),
         };
         if self.is_excessive() { Inserted::Violation } else { inserted }
+    }
+
+    /// Whether a fragment comes right behind those before it, with nothing behind it yet: nearly always.
+    fn goes_on_with(&self, key: Key, data: &Data<'_>) -> bool {
+        let before = self.runs.range(..key).next_back();
+        let continues = before.is_some_and(|(before, run)| {
+            before.0 == key.0 && run.end == key.1 && !run.ends && run.owner == Owner::of(&data.label)
+        });
+        let after = || self.runs.range(key..).next().is_some_and(|(after, _)| after.0 == key.0 && after.1 <= key.1 + 1);
+        continues && !data.label.place.beginning && !after()
+    }
+
+    /// Takes in such a fragment.
+    fn push_behind(&mut self, key: Key, data: &Data<'_>) -> Inserted {
+        let Some((&first, run)) = self.runs.range_mut(..key).next_back() else { return Inserted::Waits };
+        let before = run.cost();
+        run.push(data);
+        let (after, begins, ends) = (run.cost(), run.begins, run.ends);
+        let is_excessive = Self::is_too_large(run, self.max_message_size);
+        self.held = (self.held + after).saturating_sub(before);
+        if is_excessive {
+            return Inserted::Violation;
+        }
+        if begins && ends {
+            return self.remove(first).map_or(Inserted::Waits, |run| Inserted::Complete(run.into_message()));
+        }
+        Inserted::Waits
+    }
+
+    fn is_too_large(run: &Run, max_message_size: usize) -> bool {
+        run.length > max_message_size || run.fragments > max_message_size / MIN_FRAGMENT + MAX_LOOSE_FRAGMENTS
     }
 
     fn is_excessive(&self) -> bool {
@@ -272,9 +311,7 @@ impl Reassembly {
                 run = after;
             }
         }
-        if run.length > self.max_message_size
-            || run.fragments > self.max_message_size / MIN_FRAGMENT + MAX_LOOSE_FRAGMENTS
-        {
+        if Self::is_too_large(&run, self.max_message_size) {
             return Inserted::Violation;
         }
         if run.begins && run.ends {
