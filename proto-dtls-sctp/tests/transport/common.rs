@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proto_dtls_sctp::{
     Certificate, ChannelKey, DataChannelOptions, DataChannelState, DtlsRole, Entropy, MaxMessageSize, Message,
-    SctpTransportState, SecureEvent, SecureTransport, SecureTransportConfig, StartParameters,
+    SctpBackend, SctpTransportState, SecureEvent, SecureTransport, SecureTransportConfig, StartParameters,
 };
 use proto_machine::{Machine, Rng, Seed, Timestamp, TransmitBuffer};
 
@@ -30,8 +30,18 @@ pub(crate) fn certificate(seed: u64) -> Arc<Certificate> {
     certificates.entry(seed).or_insert_with(generate).clone()
 }
 
+/// The backend that the program with these tests is for.
+fn backend() -> SctpBackend {
+    #[cfg(feature = "sctp-proto")]
+    if env!("CARGO_CRATE_NAME") == "transport_sctp_proto" {
+        return SctpBackend::SctpProto;
+    }
+    SctpBackend::Own
+}
+
 pub(crate) fn config(seed: u64) -> SecureTransportConfig {
-    SecureTransportConfig { entropy: entropy(), ..SecureTransportConfig::new(certificate(seed)) }
+    let config = SecureTransportConfig::new(certificate(seed));
+    SecureTransportConfig { entropy: entropy(), sctp_backend: backend(), ..config }
 }
 
 /// What happens to datagrams on the way. Rates are in thousandths.
