@@ -1,4 +1,4 @@
-//! The bridge to the wrapped crates, which want `std::time::Instant`.
+//! The bridge to wrapped crates, which want `std::time::Instant`.
 
 use std::time::{Duration, Instant};
 

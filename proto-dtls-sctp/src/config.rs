@@ -43,8 +43,8 @@ pub struct SecureTransportConfig {
     /// The largest message to send, in bytes, if the peer accepts it. Default: 16 MiB.
     pub max_send_message_size: usize,
     /// Bytes received and not yet read by the application, over all channels: the receive window of SCTP. At least twice `max_receive_message_size`, smaller values are
-    /// raised. On top of it at most 64 KiB and one message wait in front of [`poll_event`](proto_machine::Machine::poll_event). It counts payload only: a message of one byte
-    /// takes about 500 bytes of memory while it waits with SCTP. Default: 2 MiB.
+    /// raised. On top of it at most 64 KiB and one message wait in front of [`poll_event`](proto_machine::Machine::poll_event). A message, or a part of
+    /// one, counts at least 128 bytes. Default: 2 MiB.
     pub receive_buffer: usize,
     /// Bytes waiting on one channel, not yet handed to SCTP, each message counted with 64 more. A channel without waiting messages takes one of any permitted size.
     /// Default: 16 MiB.

@@ -87,24 +87,29 @@
 //! DTLS 1.3 is preferred. Under DTLS 1.2 ChaCha20-Poly1305 is, since the wrapped library draws the nonces of AES-GCM at random there: those records are counted, a
 //! [`SecureEvent::NonceWarning`] comes at 2^16.5 of them, and the session ends at a configured limit. DTLS 1.0, RSA and SRTP are left out.
 //!
+//! # SCTP
+//!
+//! The association is this crate's own: RFC 9260 for one path, partial reliability (RFC 3758), stream reset (RFC 6525), interleaving with a scheduler that honours the priorities
+//! of channels (RFC 8260), and packets without checksum (RFC 9653). What the peer does not offer is not used. The cost of a packet does not depend on what is in flight, buffered,
+//! or open. With the feature `sctp-proto`, [`SctpBackend`] can choose the crate of that name in its place; with the feature `bare`, the association can be driven alone.
+//!
 //! # Exceptions to purity
 //!
-//! Underneath lie `dimpl` and `sctp-proto`, each behind a private module that can be replaced. They make these exceptions, and no others are known:
+//! Underneath lies `dimpl`, behind a private module that can be replaced. It makes these exceptions, and no others are known:
 //!
-//! - An `Instant` cannot be made up: one is read as anchor when DTLS starts and one when the association is established. Only differences to them count.
+//! - An `Instant` cannot be made up: one is read as anchor when DTLS starts. Only differences to it count.
 //! - `dimpl` reads both clocks once per process. It puts the wall time into the random of a DTLS 1.2 hello.
 //! - With [`Entropy::System`], keys, signatures and DTLS timers draw from the operating system, and so does [`Certificate::generate`].
-//! - `sctp-proto` seeds generators from the operating system that are not used: tags, sequence numbers and cookies come from the [`Seed`](proto_machine::Seed).
 //! - A table of DTLS configurations is shared by all transports of the process.
+//! - `sctp-proto`, where it is chosen, seeds generators from the operating system that are not used, and lists the streams of some FORWARD TSNs in the order of a hash map.
 //!
-//! With the feature `simulation` and `Entropy::Simulated`, two runs with equal seeds and inputs put equal bytes on the wire at equal times under DTLS 1.3, but for the
-//! order of streams in a FORWARD TSN that abandons messages of several ordered streams at once, which depends on a hash map. Under DTLS 1.2 the wall time in the hello
-//! changes bytes, and signatures that cover it may change in length by a byte or two.
+//! With the feature `simulation` and `Entropy::Simulated`, two runs with equal seeds and inputs put equal bytes on the wire at equal times under DTLS 1.3. Under DTLS 1.2 the wall
+//! time in the hello changes bytes, and signatures that cover it may change in length by a byte or two.
 //!
 //! # What is left out
 //!
-//! Until DTLS and SCTP are our own: zero checksum (RFC 9653), interleaving (RFC 8260), RACK and tail-loss probes, path MTU discovery, congestion figures in the
-//! statistics, and a handshake that outlives changed datagrams. A FORWARD TSN or a request to reset streams is never divided.
+//! Associations set up in the description (SNAP), RACK and tail-loss probes, pacing, path MTU discovery, congestion figures in the statistics, a receive window that grows by
+//! itself, and a handshake that outlives changed datagrams.
 
 #[cfg(feature = "bare")]
 pub mod bare;

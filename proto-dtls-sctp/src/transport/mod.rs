@@ -27,8 +27,8 @@ const HANDSHAKE_TIMEOUT: (Duration, Duration) = (Duration::from_millis(1), Durat
 /// DTLS, SCTP and data channels over one datagram path.
 ///
 /// Bounds: see [`SecureTransportConfig`]. Beside those, 4 datagrams wait for the first flight of a handshake, 4 state cookies are valid at a time, and 64 KiB on at most
-/// 16 streams wait for a negotiated channel; labels and protocols of the channels that the peer has opened take at most 1 MiB, and it may have 4096 DATA chunks in flight
-/// behind one that is missing.
+/// 16 streams wait for a negotiated channel; labels and protocols of the channels that the peer has opened take at most 1 MiB, and of the packets
+/// that it sends, those behind 2048 gaps are kept.
 pub struct SecureTransport {
     config: SecureTransportConfig,
     seed: Seed,

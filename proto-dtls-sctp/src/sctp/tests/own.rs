@@ -1,5 +1,7 @@
 //! The suite with the engine of this crate.
 
+mod extensions;
+
 use super::SctpBackend;
 
 const BACKEND: SctpBackend = SctpBackend::Own;

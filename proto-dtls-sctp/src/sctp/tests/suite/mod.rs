@@ -34,13 +34,20 @@ pub(super) struct Ends {
     pub(super) ends: [Sctp; 2],
     pub(super) events: [Vec<SctpEvent>; 2],
     /// Everything that was sent, by end.
-    log: [Vec<Bytes>; 2],
+    pub(super) log: [Vec<Bytes>; 2],
 }
 
 impl Ends {
     pub(super) fn new(settings: SctpSettings) -> Self {
+        Self::with_each([settings; 2])
+    }
+
+    pub(super) fn with_each(settings: [SctpSettings; 2]) -> Self {
         let now = Timestamp::from_millis(1);
-        let ends = [1, 2].map(|seed| Sctp::start(now, settings, Seed::from_number(seed).into_rng()));
+        let ends = [0, 1].map(|index| {
+            let rng = Seed::from_number(index as u64 + 1).into_rng();
+            Sctp::start(now, settings[index], rng)
+        });
         Self { now, ends, events: Default::default(), log: Default::default() }
     }
 
