@@ -71,6 +71,7 @@
 
 mod endpoint_node;
 mod link;
+pub mod network;
 mod node;
 mod peer_node;
 mod transcript;

@@ -9,6 +9,14 @@ use proto_machine::{Deadline, Received, SocketEvent, SocketRequest, Timestamp, T
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NodeId(pub(crate) usize);
 
+impl NodeId {
+    /// The node that is added after `index` others. A world hands out its own; this is for an [`Internet`](crate::network::Internet) without one.
+    #[must_use]
+    pub const fn from_index(index: usize) -> Self {
+        Self(index)
+    }
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "node{}", self.0)
