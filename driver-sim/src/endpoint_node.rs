@@ -6,7 +6,7 @@ use peer_core::{
     Configuration, Endpoint, EndpointEvent, Peer, PeerConnectionState, PeerEvent, PeerId, SdpType,
     SessionDescriptionInit,
 };
-use proto_machine::{Action, Machine, Received, SocketEvent, Timestamp, TransmitBuffer};
+use proto_machine::{Action, InterfaceAddress, Machine, Received, SocketEvent, Timestamp, TransmitBuffer};
 
 use crate::{Node, NodeAction, NodeId, Signal};
 
@@ -119,6 +119,10 @@ impl<A: Server> Node<Signal> for EndpointNode<A> {
 
     fn handle_socket_event(&mut self, now: Timestamp, event: SocketEvent) {
         self.endpoint.handle_socket_event(now, event);
+    }
+
+    fn handle_interfaces(&mut self, _: Timestamp, interfaces: &[InterfaceAddress]) {
+        self.endpoint.set_interfaces(interfaces);
     }
 
     fn handle_signal(&mut self, now: Timestamp, from: NodeId, signal: Signal) {

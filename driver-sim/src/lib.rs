@@ -74,12 +74,16 @@ mod link;
 pub mod network;
 mod node;
 mod peer_node;
+mod stun_server;
+mod topology;
 mod transcript;
 mod world;
 
 pub use endpoint_node::{EndpointNode, Server};
-pub use link::{LinkConfig, Probability};
+pub use link::{Bottleneck, BurstLoss, LinkConfig, Probability, Rate};
 pub use node::{Node, NodeAction, NodeId};
 pub use peer_node::{Application, Idle, PeerNode, Signal, SignallingRole};
+pub use stun_server::StunServerNode;
+pub use topology::{Places, Topology, TopologyError, TopologyProblem};
 pub use transcript::{Entry, Transcript};
-pub use world::{Captured, Handle, Stuck, World};
+pub use world::{Captured, Direction, Handle, Interface, LinkName, Stuck, World};

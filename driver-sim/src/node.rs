@@ -3,7 +3,9 @@
 use std::any::Any;
 use std::fmt;
 
-use proto_machine::{Deadline, Received, SocketEvent, SocketRequest, Timestamp, Transmit, TransmitBuffer};
+use proto_machine::{
+    Deadline, InterfaceAddress, Received, SocketEvent, SocketRequest, Timestamp, Transmit, TransmitBuffer,
+};
 
 /// A node of a [`World`](crate::World), in the order in which they were added.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -36,6 +38,11 @@ pub trait Node<S>: Any {
     /// A socket request has been answered.
     fn handle_socket_event(&mut self, now: Timestamp, event: SocketEvent) {
         let _ = (now, event);
+    }
+
+    /// The host's interfaces have changed; these are all of them.
+    fn handle_interfaces(&mut self, now: Timestamp, interfaces: &[InterfaceAddress]) {
+        let _ = (now, interfaces);
     }
 
     /// Another node has something to say beside the network.

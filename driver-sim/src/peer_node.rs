@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use peer_core::{IceCandidateInit, Peer, PeerEvent, SdpType, SessionDescriptionInit};
-use proto_machine::{Action, Machine, Received, SocketEvent, Timestamp, TransmitBuffer};
+use proto_machine::{Action, InterfaceAddress, Machine, Received, SocketEvent, Timestamp, TransmitBuffer};
 
 use crate::{Node, NodeAction, NodeId};
 
@@ -157,6 +157,10 @@ impl<A: Application> Node<Signal> for PeerNode<A> {
 
     fn handle_socket_event(&mut self, now: Timestamp, event: SocketEvent) {
         self.peer.handle_socket_event(now, event);
+    }
+
+    fn handle_interfaces(&mut self, now: Timestamp, interfaces: &[InterfaceAddress]) {
+        self.peer.set_interfaces(now, interfaces);
     }
 
     fn handle_signal(&mut self, now: Timestamp, from: NodeId, signal: Signal) {

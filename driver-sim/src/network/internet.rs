@@ -378,17 +378,22 @@ impl Internet {
         Ok(Descent::Through(id, Packet { network: gateway.inside, destination, ..packet }))
     }
 
-    /// The host that an endpoint of a network belongs to, whatever filters say.
-    pub(crate) fn host_behind(&self, now: Timestamp, network: NetworkId, endpoint: SocketAddr) -> Option<NodeId> {
+    /// The host that an endpoint of a network belongs to, whatever filters say; or else the NAT that has no mapping for it, if there is one.
+    pub(crate) fn host_behind(
+        &self,
+        now: Timestamp,
+        network: NetworkId,
+        endpoint: SocketAddr,
+    ) -> Result<NodeId, Option<MiddleboxId>> {
         let (mut network, mut endpoint) = (network, endpoint);
         loop {
-            let id = match self.find(network, endpoint.ip())? {
-                Found::Host(node) => return Some(node),
+            let id = match self.find(network, endpoint.ip()).ok_or(None)? {
+                Found::Host(node) => return Ok(node),
                 Found::Behind(id) => id,
             };
-            let gateway = self.gateways.get(id.0)?;
+            let gateway = self.gateways.get(id.0).ok_or(None)?;
             if let Middlebox::Nat(nat) = &gateway.middlebox {
-                endpoint = nat.internal(now, endpoint)?;
+                endpoint = nat.internal(now, endpoint).ok_or(Some(id))?;
             }
             network = gateway.inside;
         }

@@ -18,7 +18,7 @@ fn faulty() -> LinkConfig {
         duplication: Probability::percent(10),
         reordering: Probability::percent(5),
         reordering_delay: Duration::from_millis(30),
-        corruption: Probability::NEVER,
+        ..LinkConfig::default()
     }
 }
 

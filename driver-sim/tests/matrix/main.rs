@@ -1,0 +1,8 @@
+//! Real peers behind every kind of NAT, without a relay.
+
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod table;

@@ -1,0 +1,8 @@
+//! Networks read from text.
+
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod worlds;
