@@ -157,8 +157,10 @@ enum Delivery<S> {
     Datagram { to: NodeId, path: Path, bytes: Vec<u8> },
     Signal { to: NodeId, from: NodeId, signal: S },
     SocketEvent { to: NodeId, event: SocketEvent },
-    Action(Box<dyn FnOnce(&mut World<S>)>),
+    Action(Action<S>),
 }
+
+type Action<S> = Box<dyn FnOnce(&mut World<S>)>;
 
 /// A world in which a condition did not come true in time.
 #[derive(Clone, PartialEq, Eq, Debug)]

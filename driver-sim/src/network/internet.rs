@@ -88,7 +88,7 @@ struct Gateway {
 
 #[derive(Debug)]
 enum Middlebox {
-    Nat(Nat),
+    Nat(Box<Nat>),
     Firewall(Firewall),
 }
 
@@ -229,7 +229,12 @@ impl Internet {
         let family = self.external_family(outside, &external)?;
         let id = MiddleboxId(self.gateways.len());
         let nat = Nat::new(config, external.clone(), self.seed.child(&id.to_string()));
-        self.add_gateway(Gateway { inside, outside, families: vec![family], middlebox: Middlebox::Nat(nat) })?;
+        self.add_gateway(Gateway {
+            inside,
+            outside,
+            families: vec![family],
+            middlebox: Middlebox::Nat(Box::new(nat)),
+        })?;
         self.occupy(outside, &external, Occupant::Middlebox(id));
         Ok(id)
     }

@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod table;

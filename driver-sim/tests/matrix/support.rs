@@ -12,7 +12,7 @@ use driver_sim::network::{
 };
 use driver_sim::{
     Application, Handle, Interface, LinkConfig, Node, NodeAction, NodeId, PeerNode, Signal, SignallingRole,
-    StunServerNode, World,
+    StunServerNode, Topology, World,
 };
 use peer_core::{
     CandidateType, Certificate, Configuration, DataChannelOptions, Entropy, IceServer, InterfaceAddress, Peer,
@@ -20,7 +20,7 @@ use peer_core::{
 };
 use proto_machine::{Deadline, Received, Seed, SocketEvent, Timestamp, TransmitBuffer};
 
-/// Until then both sides keep their candidates to themselves: by then both have gathered.
+/// By then both sides have gathered.
 pub(crate) const GATHERED: Duration = Duration::from_secs(2);
 /// RFC 8863 gives up on a path after 39.5 seconds.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -104,43 +104,40 @@ pub(crate) struct Case {
     /// What both are behind.
     pub(crate) shared: Vec<Layer>,
     pub(crate) link: LinkConfig,
-    /// How much later each side signals its candidates.
-    pub(crate) late: [Duration; 2],
+    /// When each side signals its candidates; those that are found later follow at once.
+    pub(crate) signalled: [Duration; 2],
+    /// How long mappings live.
+    pub(crate) lifetime: Duration,
+    /// Whether both hosts have the same private address, as in two homes with routers of one make.
+    pub(crate) twins: bool,
 }
 
 impl Case {
     pub(crate) fn new(left: Vec<Layer>, right: Vec<Layer>, shared: Vec<Layer>) -> Self {
         let link = LinkConfig { delay: Duration::from_millis(25), ..LinkConfig::default() };
-        Self { sides: [left, right], shared, link, late: [Duration::ZERO; 2] }
+        let lifetime = NatConfig::RECOMMENDED_LIFETIME;
+        Self { sides: [left, right], shared, link, signalled: [GATHERED; 2], lifetime, twins: false }
     }
 
     pub(crate) fn build(&self, seed: u64) -> Scene {
-        let mut world = World::new(Seed::from_number(seed).child("matrix"));
-        world.set_default_link(self.link);
-        world.set_signalling_delay(Duration::from_millis(25));
+        let mut world = world(seed, self.link);
         let server = SocketAddr::new(SERVER.into(), StunServerNode::PORT);
         world.add_node(StunServerNode::new(vec![server]), vec![server.ip()]);
-        let mut external = 0;
-        let mut middleboxes = Vec::new();
-        let common = wrap(&mut world, Internet::PUBLIC, &self.shared, &mut external, &mut middleboxes);
-        let networks = [0, 1].map(|side| wrap(&mut world, common, &self.sides[side], &mut external, &mut middleboxes));
-        let is_private =
-            |side: usize| self.sides[side].iter().chain(&self.shared).any(|layer| matches!(layer, Layer::Nat { .. }));
-        let address = |side: usize| {
-            let last = u8::try_from(side + 2).unwrap();
-            IpAddr::from(if is_private(side) { [10, 0, 0, last] } else { [198, 51, 100, last] })
-        };
-        let mut add = |side: usize, role: SignallingRole| {
-            let interface = Interface { network: networks[side], address: address(side) };
-            let creates = matches!(role, SignallingRole::Offerer { .. });
-            let opener = Opener { creates, opened: None };
-            let node = PeerNode::new(peer(seed, side, interface.address), opener, role);
-            let until = Timestamp::ZERO + GATHERED + self.late[side];
-            world.add_host(Patient { peer: node, until, held: VecDeque::new() }, vec![interface])
-        };
-        let right = add(1, SignallingRole::Answerer);
-        let left = add(0, SignallingRole::Offerer { to: right.id() });
-        Scene { world, sides: [left, right], middleboxes }
+        let mut wrapper = Wrapper { lifetime: self.lifetime, external: 0, middleboxes: Vec::new() };
+        let common = wrapper.wrap(world.internet_mut(), Internet::PUBLIC, &self.shared);
+        let networks = [0, 1].map(|side| wrapper.wrap(world.internet_mut(), common, &self.sides[side]));
+        let interfaces = [0, 1].map(|side| vec![Interface { network: networks[side], address: self.address(side) }]);
+        let [left, right] = nodes(seed, &interfaces, self.signalled);
+        let [left_interfaces, right_interfaces] = interfaces;
+        let left = world.add_host(left, left_interfaces);
+        let right = world.add_host(right, right_interfaces);
+        Scene { world, sides: [left, right], middleboxes: wrapper.middleboxes }
+    }
+
+    fn address(&self, side: usize) -> IpAddr {
+        let is_private = self.sides[side].iter().chain(&self.shared).any(|layer| matches!(layer, Layer::Nat { .. }));
+        let last = if self.twins && is_private { 2 } else { u8::try_from(side + 2).unwrap() };
+        IpAddr::from(if is_private { [10, 0, 0, last] } else { [198, 51, 100, last] })
     }
 
     /// The types of the candidates that carry the data, each side's own; `None` if no channel opens.
@@ -188,7 +185,40 @@ impl Scene {
     }
 }
 
-fn peer(seed: u64, side: usize, address: IpAddr) -> Peer {
+/// A world of this text, in which `left` and `right` are peers, and `stun` is at 192.0.2.100.
+pub(crate) fn scene(text: &str, seed: u64) -> Scene {
+    let topology: Topology = text.parse().unwrap_or_else(|error| panic!("{error}"));
+    let mut world = world(seed, LinkConfig { delay: Duration::from_millis(25), ..LinkConfig::default() });
+    let places = topology.build(&mut world).unwrap();
+    let interfaces = ["left", "right"].map(|name| places.interfaces(name).to_vec());
+    let [left, right] = nodes(seed, &interfaces, [GATHERED; 2]);
+    // The offerer knows the answerer by its number: it comes second.
+    let left = places.add_host(&mut world, "left", left).unwrap();
+    let right = places.add_host(&mut world, "right", right).unwrap();
+    Scene { world, sides: [left, right], middleboxes: Vec::new() }
+}
+
+fn world(seed: u64, link: LinkConfig) -> World<Signal> {
+    let mut world = World::new(Seed::from_number(seed).child("matrix"));
+    world.set_default_link(link);
+    world.set_signalling_delay(Duration::from_millis(25));
+    world
+}
+
+/// The node of the right peer: the STUN server is the first, the left peer the second.
+const RIGHT: NodeId = NodeId::from_index(2);
+
+fn nodes(seed: u64, interfaces: &[Vec<Interface>; 2], signalled: [Duration; 2]) -> [Patient; 2] {
+    let node = |side: usize, role: SignallingRole| {
+        let creates = matches!(role, SignallingRole::Offerer { .. });
+        let peer = peer(seed, side, &interfaces[side]);
+        let peer = PeerNode::new(peer, Opener { creates, opened: None }, role);
+        Patient { peer, until: Timestamp::ZERO + signalled[side], held: VecDeque::new() }
+    };
+    [node(0, SignallingRole::Offerer { to: RIGHT }), node(1, SignallingRole::Answerer)]
+}
+
+fn peer(seed: u64, side: usize, interfaces: &[Interface]) -> Peer {
     let seed = Seed::from_number(seed).child(["left", "right"][side]);
     let wall_time = Duration::from_secs(1_800_000_000);
     let certificate = Certificate::generate(seed.child("certificate"), wall_time, Entropy::Simulated).unwrap();
@@ -196,39 +226,44 @@ fn peer(seed: u64, side: usize, address: IpAddr) -> Peer {
     configuration.entropy = Entropy::Simulated;
     configuration.ice_servers = vec![IceServer { urls: vec![format!("stun:{}", IpAddr::from(SERVER))] }];
     let mut peer = Peer::new(configuration, seed.child("peer")).unwrap();
-    peer.set_interfaces(Timestamp::ZERO, &[InterfaceAddress::new(address)]);
+    let addresses: Vec<_> = interfaces.iter().map(|interface| InterfaceAddress::new(interface.address)).collect();
+    peer.set_interfaces(Timestamp::ZERO, &addresses);
     peer
 }
 
-/// Puts networks inside of each other, one for each layer, the last layer outermost.
-fn wrap(
-    world: &mut World<Signal>,
-    outermost: NetworkId,
-    layers: &[Layer],
-    external: &mut u8,
-    middleboxes: &mut Vec<MiddleboxId>,
-) -> NetworkId {
-    let internet = world.internet_mut();
-    let mut outside = outermost;
-    for layer in layers.iter().rev() {
-        let inside = internet.add_network();
-        let added = match *layer {
-            Layer::Nat { mapping, filtering, hairpins } => {
-                *external += 1;
-                let hairpinning = if hairpins { Hairpinning::On } else { Hairpinning::Off };
-                let config = NatConfig { hairpinning, ..NatConfig::new(mapping, filtering) };
-                internet.add_nat(inside, outside, config, vec![IpAddr::from([203, 0, 113, *external])])
-            }
-            Layer::Firewall | Layer::UdpBlocked => {
-                let udp = if *layer == Layer::UdpBlocked { UdpPolicy::Blocked } else { UdpPolicy::Allowed };
-                let config = FirewallConfig { udp, ..FirewallConfig::default() };
-                internet.add_firewall(inside, outside, config, &Family::ALL)
-            }
-        };
-        middleboxes.push(added.unwrap());
-        outside = inside;
+/// Puts networks inside of each other.
+struct Wrapper {
+    lifetime: Duration,
+    /// How many external addresses are given away.
+    external: u8,
+    middleboxes: Vec<MiddleboxId>,
+}
+
+impl Wrapper {
+    /// One network for each layer, the last layer outermost; the innermost network.
+    fn wrap(&mut self, internet: &mut Internet, outermost: NetworkId, layers: &[Layer]) -> NetworkId {
+        let mut outside = outermost;
+        for layer in layers.iter().rev() {
+            let inside = internet.add_network();
+            let added = match *layer {
+                Layer::Nat { mapping, filtering, hairpins } => {
+                    self.external += 1;
+                    let hairpinning = if hairpins { Hairpinning::On } else { Hairpinning::Off };
+                    let lifetime = self.lifetime;
+                    let config = NatConfig { hairpinning, lifetime, ..NatConfig::new(mapping, filtering) };
+                    internet.add_nat(inside, outside, config, vec![IpAddr::from([203, 0, 113, self.external])])
+                }
+                Layer::Firewall | Layer::UdpBlocked => {
+                    let udp = if *layer == Layer::UdpBlocked { UdpPolicy::Blocked } else { UdpPolicy::Allowed };
+                    let config = FirewallConfig { udp, ..FirewallConfig::default() };
+                    internet.add_firewall(inside, outside, config, &Family::ALL)
+                }
+            };
+            self.middleboxes.push(added.unwrap());
+            outside = inside;
+        }
+        outside
     }
-    outside
 }
 
 /// The eleven kinds of hosts, in the order of the table.
