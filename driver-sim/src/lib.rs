@@ -3,6 +3,8 @@
 //! A [`World`] holds nodes, gives them sockets and carries their datagrams over [links](LinkConfig) with delay, jitter, loss, duplication, reordering and corruption. Nothing in it
 //! reads a clock or the system's randomness: everything follows from one seed. An hour of virtual time takes as long as the nodes compute.
 //!
+//! Nodes are on the public Internet, or in [networks](network) behind NATs and firewalls, which a [`Topology`] reads from text. A [`StunServerNode`] tells them their addresses outside.
+//!
 //! ```
 //! use std::net::IpAddr;
 //! use std::sync::Arc;
@@ -59,6 +61,30 @@
 //! world.run_until(Timestamp::from_millis(60_000), |world| greeted(world, offerer) && greeted(world, answerer)).unwrap();
 //! println!("{}", world.transcript());
 //! ```
+//!
+//! # Networks
+//!
+//! ```
+//! use std::net::IpAddr;
+//!
+//! use driver_sim::network::{Dependence, Hairpinning, Internet, NatConfig};
+//! use driver_sim::{Interface, Signal, World};
+//! use proto_machine::Seed;
+//!
+//! let mut world: World<Signal> = World::new(Seed::from_number(1));
+//! let internet = world.internet_mut();
+//! let home = internet.add_network();
+//! let port_restricted = NatConfig {
+//!     hairpinning: Hairpinning::On,
+//!     ..NatConfig::new(Dependence::EndpointIndependent, Dependence::AddressAndPortDependent)
+//! };
+//! let nat = internet.add_nat(home, Internet::PUBLIC, port_restricted, vec![IpAddr::from([203, 0, 113, 1])]).unwrap();
+//! // A node goes there with `world.add_host(node, vec![interface])`, and loses its mappings with `world.internet_mut().reboot(nat)`.
+//! let interface = Interface { network: home, address: IpAddr::from([10, 0, 0, 2]) };
+//! # let _ = (nat, interface);
+//! ```
+//!
+//! Which hosts can reach each other, and by which candidates, [`network::reachability`] says without any datagram.
 //!
 //! # The same seed, the same transcript
 //!

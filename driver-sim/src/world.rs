@@ -1,6 +1,7 @@
 //! Virtual time and the virtual network.
 
 mod host;
+mod names;
 mod transit;
 
 use std::any::Any;
@@ -13,9 +14,10 @@ use std::time::Duration;
 use proto_machine::{InterfaceAddress, Path, Seed, SocketError, SocketEvent, SocketRequest, Timestamp, TransmitBuffer};
 
 use self::host::Host;
+pub use self::names::{Direction, Interface, LinkName};
 use self::transit::Flight;
 use crate::link::{Continuity, Link};
-use crate::network::{Internet, InternetError, MiddleboxId, NetworkId};
+use crate::network::{Internet, InternetError};
 use crate::{Entry, LinkConfig, Node, NodeAction, NodeId, Transcript};
 
 /// Names a node of a known type, so that [`World::node`] needs no guess.
@@ -65,78 +67,6 @@ pub struct World<S> {
     captured: Option<Vec<Captured>>,
     buffer: TransmitBuffer,
     started: bool,
-}
-
-/// An address of a host, and the network that it is in.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Interface {
-    /// The network.
-    pub network: NetworkId,
-    /// The address.
-    pub address: IpAddr,
-}
-
-/// A link, which is one direction of a way. Each has a configuration and a generator of its own.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum LinkName {
-    /// The long way from one host to another. Every datagram crosses one such link, where it turns from going up to going down; they have the default configuration until they are
-    /// given another.
-    Between {
-        /// The sender.
-        from: NodeId,
-        /// The receiver.
-        to: NodeId,
-    },
-    /// The same, from a host to a middlebox that has no receiver for the datagram when it is sent.
-    ToMiddlebox {
-        /// The sender.
-        from: NodeId,
-        /// The middlebox.
-        to: MiddleboxId,
-    },
-    /// The access link of an interface; without effect until it is configured.
-    Interface {
-        /// The host.
-        node: NodeId,
-        /// The interface.
-        address: IpAddr,
-        /// Which way.
-        direction: Direction,
-    },
-    /// What a middlebox has between it and the network outside; without effect until it is configured. Hairpinned datagrams do not cross it.
-    Middlebox {
-        /// The middlebox.
-        middlebox: MiddleboxId,
-        /// Which way.
-        direction: Direction,
-    },
-}
-
-/// A direction of an access link.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Direction {
-    /// Towards the public Internet.
-    Up,
-    /// Away from it.
-    Down,
-}
-
-impl LinkName {
-    const fn is_end_to_end(self) -> bool {
-        matches!(self, Self::Between { .. } | Self::ToMiddlebox { .. })
-    }
-}
-
-/// What a link's generator is split off by.
-impl fmt::Display for LinkName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Between { from, to } => write!(f, "link {from} to {to}"),
-            Self::ToMiddlebox { from, to } => write!(f, "link {from} to {to}"),
-            Self::Interface { node, address, direction } => write!(f, "interface {node} {address} {direction:?}"),
-            Self::Middlebox { middlebox, direction } => write!(f, "{middlebox} {direction:?}"),
-        }
-    }
 }
 
 /// A datagram that has arrived.
