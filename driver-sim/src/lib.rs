@@ -97,9 +97,12 @@
 
 mod endpoint_node;
 mod link;
+pub mod matrix;
 pub mod network;
 mod node;
+mod pcap;
 mod peer_node;
+mod replay;
 mod stun_server;
 mod topology;
 mod transcript;
@@ -108,7 +111,9 @@ mod world;
 pub use endpoint_node::{EndpointNode, Server};
 pub use link::{Bottleneck, BurstLoss, LinkConfig, Probability, Rate};
 pub use node::{Node, NodeAction, NodeId};
-pub use peer_node::{Application, Idle, PeerNode, Signal, SignallingRole};
+pub use pcap::{RecordingId, VantagePoint};
+pub use peer_node::{Application, Idle, PeerNode, Signal, SignallingRole, simulated_configuration};
+pub use replay::for_seeds;
 pub use stun_server::StunServerNode;
 pub use topology::{Places, Topology, TopologyError, TopologyProblem};
 pub use transcript::{Entry, Transcript};

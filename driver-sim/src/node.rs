@@ -17,6 +17,12 @@ impl NodeId {
     pub const fn from_index(index: usize) -> Self {
         Self(index)
     }
+
+    /// The node that is added after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 }
 
 impl fmt::Display for NodeId {
@@ -40,7 +46,7 @@ pub trait Node<S>: Any {
         let _ = (now, event);
     }
 
-    /// The host's interfaces have changed; these are all of them.
+    /// These are all the interfaces of the host: told before the start, and whenever they have changed.
     fn handle_interfaces(&mut self, now: Timestamp, interfaces: &[InterfaceAddress]) {
         let _ = (now, interfaces);
     }

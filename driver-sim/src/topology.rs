@@ -231,6 +231,11 @@ impl Places {
         self.stun_servers.get(name).copied()
     }
 
+    /// The nodes of all STUN servers.
+    pub fn stun_servers(&self) -> impl Iterator<Item = NodeId> {
+        self.stun_servers.values().copied()
+    }
+
     /// Puts a node on the host of this name, with the links that its line has.
     ///
     /// # Errors

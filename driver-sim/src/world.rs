@@ -11,13 +11,14 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use proto_machine::{InterfaceAddress, Path, Seed, SocketError, SocketEvent, SocketRequest, Timestamp, TransmitBuffer};
+use proto_machine::{Path, Seed, SocketError, SocketEvent, SocketRequest, Timestamp, TransmitBuffer};
 
 use self::host::Host;
 pub use self::names::{Direction, Interface, LinkName};
 use self::transit::Flight;
 use crate::link::{Continuity, Link};
 use crate::network::{Internet, InternetError};
+use crate::pcap::{Recording, RecordingId, VantagePoint};
 use crate::{Entry, LinkConfig, Node, NodeAction, NodeId, Transcript};
 
 /// Names a node of a known type, so that [`World::node`] needs no guess.
@@ -65,6 +66,7 @@ pub struct World<S> {
     sequence: u64,
     transcript: Transcript,
     captured: Option<Vec<Captured>>,
+    recordings: Vec<Recording>,
     buffer: TransmitBuffer,
     started: bool,
 }
@@ -130,6 +132,7 @@ impl<S: 'static> World<S> {
             sequence: 0,
             transcript: Transcript::default(),
             captured: None,
+            recordings: Vec::new(),
             buffer: TransmitBuffer::new(1_200),
             started: false,
         }
@@ -283,6 +286,33 @@ impl<S: 'static> World<S> {
         self.captured.as_deref().unwrap_or_default()
     }
 
+    /// Keeps a packet trace from now on, of what is seen from one point; as many as are wanted. [`pcap`](Self::pcap) reads it.
+    ///
+    /// ```
+    /// use driver_sim::network::Internet;
+    /// use driver_sim::{Signal, VantagePoint, World};
+    /// use proto_machine::{Seed, Timestamp};
+    ///
+    /// let mut world: World<Signal> = World::new(Seed::from_number(1));
+    /// let trace = world.record(VantagePoint::Network(Internet::PUBLIC));
+    /// // `std::fs::write("public.pcap", world.pcap(trace))` when all has happened.
+    /// assert_eq!(world.pcap(trace).len(), 24);
+    /// ```
+    pub fn record(&mut self, point: VantagePoint) -> RecordingId {
+        self.recordings.push(Recording::new(point));
+        RecordingId(self.recordings.len() - 1)
+    }
+
+    /// A packet trace so far, as a file in the format of pcap: raw IP packets, stamped with virtual time. It stays below 256 MiB, and leaves out what comes later.
+    ///
+    /// # Panics
+    ///
+    /// If the recording is of another world.
+    #[must_use]
+    pub fn pcap(&self, recording: RecordingId) -> &[u8] {
+        self.recordings[recording.0].bytes()
+    }
+
     /// What has happened so far.
     #[must_use]
     pub fn transcript(&self) -> &Transcript {
@@ -374,16 +404,15 @@ impl<S: 'static> World<S> {
 
     fn report_interfaces(&mut self, id: NodeId) {
         if self.started {
-            let host = &mut self.hosts[id.0];
-            let addresses: Vec<_> =
-                host.interfaces().map(|interface| InterfaceAddress::new(interface.address)).collect();
-            host.node.handle_interfaces(self.now, &addresses);
+            self.hosts[id.0].report_interfaces(self.now);
             self.drain(id);
         }
     }
 
     fn start(&mut self, id: NodeId) {
-        self.hosts[id.0].node.handle_start(self.now);
+        let host = &mut self.hosts[id.0];
+        host.report_interfaces(self.now);
+        host.node.handle_start(self.now);
         self.drain(id);
     }
 

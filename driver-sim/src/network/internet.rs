@@ -1,6 +1,6 @@
 //! Networks, the middleboxes between them, and the way of a datagram through all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -455,12 +455,11 @@ impl Internet {
 
     fn external_family(&self, outside: NetworkId, external: &[IpAddr]) -> Result<Family, InternetError> {
         let family = external.first().map(|&address| Family::of(address)).ok_or(InternetError::ExternalAddresses)?;
-        for (index, &address) in external.iter().enumerate() {
-            if Family::of(address) != family || external.iter().take(index).any(|earlier| *earlier == address) {
-                return Err(InternetError::ExternalAddresses);
-            }
-            self.check_free(outside, address)?;
+        let distinct: BTreeSet<IpAddr> = external.iter().copied().collect();
+        if distinct.len() < external.len() || distinct.iter().any(|&address| Family::of(address) != family) {
+            return Err(InternetError::ExternalAddresses);
         }
+        distinct.into_iter().try_for_each(|address| self.check_free(outside, address))?;
         Ok(family)
     }
 

@@ -22,7 +22,7 @@ pub enum PortAssignment {
 }
 
 /// Which of several external addresses a mapping is given (RFC 4787 §4.1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Pooling {
     /// All mappings of an internal address share one external address.
     #[default]
@@ -32,7 +32,7 @@ pub enum Pooling {
 }
 
 /// Whether endpoints behind a NAT reach each other over its external addresses (RFC 4787 §6).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Hairpinning {
     /// They do not.
     #[default]

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::behaviour::Dependence;
+use super::nat::{Hairpinning, Pooling};
 
 /// What lies between a host and the network outside of it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -19,7 +20,9 @@ pub enum Layer {
         /// What its filters depend on.
         filtering: Dependence,
         /// Whether hosts behind it reach each other over its external address.
-        hairpins: bool,
+        hairpinning: Hairpinning,
+        /// Whether each mapping has an external address of its own; with [`Pooling::Arbitrary`] no two have the same one here.
+        pooling: Pooling,
     },
     /// A stateful firewall that lets answers pass from exactly where was written to.
     Firewall,
@@ -28,16 +31,47 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// A NAT that does not hairpin.
+    /// A NAT that does not hairpin, with one external address.
     #[must_use]
     pub const fn nat(mapping: Dependence, filtering: Dependence) -> Self {
-        Self::Nat { mapping, filtering, hairpins: false }
+        Self::Nat { mapping, filtering, hairpinning: Hairpinning::Off, pooling: Pooling::Paired }
+    }
+
+    /// The same with this hairpinning, if it is a NAT.
+    #[must_use]
+    pub const fn with_hairpinning(self, hairpinning: Hairpinning) -> Self {
+        match self {
+            Self::Nat { mapping, filtering, pooling, .. } => Self::Nat { mapping, filtering, hairpinning, pooling },
+            other => other,
+        }
+    }
+
+    /// The same with this pooling, if it is a NAT.
+    #[must_use]
+    pub const fn with_pooling(self, pooling: Pooling) -> Self {
+        match self {
+            Self::Nat { mapping, filtering, hairpinning, .. } => Self::Nat { mapping, filtering, hairpinning, pooling },
+            other => other,
+        }
+    }
+}
+
+/// The label of a NAT, such as `EP`.
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nat { mapping, filtering, .. } => write!(f, "{mapping}{filtering}"),
+            Self::Firewall => f.write_str("fw"),
+            Self::UdpBlocked => f.write_str("UDP blocked"),
+        }
     }
 }
 
 /// The type of a candidate, as one letter.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum CandidateKind {
+    /// `r`: an address at a relay. The model never names it.
+    Relayed,
     /// `s`: what a STUN server sees.
     ServerReflexive,
     /// `p`: what only the other side sees.
@@ -52,6 +86,7 @@ impl fmt::Display for CandidateKind {
             Self::Host => "h",
             Self::ServerReflexive => "s",
             Self::PeerReflexive => "p",
+            Self::Relayed => "r",
         })
     }
 }
@@ -80,6 +115,8 @@ enum Address {
     Host(Side),
     Nat(Side, usize),
     SharedNat(usize),
+    /// The own one of a mapping, under arbitrary pooling.
+    Mapping(Endpoint),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -227,8 +264,8 @@ impl Model {
         for level in 0..passed {
             let (Some(&source), layer) = (sources.last(), self.layers[&side][level]) else { break };
             match layer {
-                Layer::Nat { mapping, .. } => {
-                    let mapped = self.map(side, source, level, mapping, destination);
+                Layer::Nat { mapping, pooling, .. } => {
+                    let mapped = self.map(side, source, level, (mapping, pooling), destination);
                     sources.push(mapped);
                 }
                 Layer::Firewall => sources.push(source),
@@ -243,13 +280,17 @@ impl Model {
         side: Side,
         source: Endpoint,
         level: usize,
-        mapping: Dependence,
+        (mapping, pooling): (Dependence, Pooling),
         destination: Endpoint,
     ) -> Endpoint {
         let own = self.layers[&side].len() - self.shared;
-        let address = if level < own { Address::Nat(side, level) } else { Address::SharedNat(level - own) };
         let scope = self.scope(mapping, destination);
         let next = Endpoint(self.origins.len());
+        let address = match pooling {
+            Pooling::Arbitrary => Address::Mapping(next),
+            Pooling::Paired if level < own => Address::Nat(side, level),
+            Pooling::Paired => Address::SharedNat(level - own),
+        };
         let mapped = *self.mapped.entry((source, level, scope)).or_insert(next);
         if mapped == next {
             self.origins.push(Origin { side: Some(side), address, inner: Some(source), level: level + 1 });
@@ -293,7 +334,7 @@ impl Model {
             let is_turn = level + 1 == layers.len() - depth;
             let is_shared = level >= layers.len() - self.shared;
             endpoint = match layers[level] {
-                Layer::Nat { hairpins: false, .. } if is_turn && is_shared => return None,
+                Layer::Nat { hairpinning: Hairpinning::Off, .. } if is_turn && is_shared => return None,
                 Layer::Nat { filtering, .. } => {
                     let inner = self.origins[endpoint.0].inner?;
                     self.passes(receiver, level, endpoint, filtering, source).then_some(inner)?
@@ -384,28 +425,35 @@ mod tests {
         let home = [Layer::nat(E, P)];
         for mapping in Dependence::ALL {
             for filtering in Dependence::ALL {
-                for hairpins in [false, true] {
-                    let carrier = [Layer::Nat { mapping, filtering, hairpins }];
-                    let expected = if hairpins && mapping == E { "s/s" } else { "R" };
-                    assert_eq!(cell(&home, &home, &carrier), expected, "{mapping}{filtering}, hairpinning {hairpins}");
+                for hairpinning in [Hairpinning::Off, Hairpinning::On] {
+                    let carrier = [Layer::nat(mapping, filtering).with_hairpinning(hairpinning)];
+                    let expected = if hairpinning == Hairpinning::On && mapping == E { "s/s" } else { "R" };
+                    assert_eq!(cell(&home, &home, &carrier), expected, "{mapping}{filtering}, {hairpinning:?}");
                 }
             }
         }
     }
 
+    /// One layer is as strict as the other if it is in both mapping and filtering.
     #[test]
     fn a_double_nat_connects_as_its_stricter_layer_does() {
-        let order = [(E, E), (E, A), (E, P)];
-        for (inner, stricter) in order.into_iter().zip(0..) {
-            for (outer, index) in order.into_iter().zip(0..) {
+        let nats: Vec<_> = Dependence::ALL.into_iter().flat_map(|m| Dependence::ALL.map(|f| (m, f))).collect();
+        let mut compared = 0;
+        for &inner in &nats {
+            for &outer in &nats {
+                let stricter = (inner.0.max(outer.0), inner.1.max(outer.1));
+                if stricter != inner && stricter != outer {
+                    continue;
+                }
                 let double = [Layer::nat(inner.0, inner.1), Layer::nat(outer.0, outer.1)];
-                let (mapping, filtering) = order[usize::max(stricter, index)];
                 for (name, other) in hosts() {
-                    let expected = cell(&[Layer::nat(mapping, filtering)], &other, &[]);
+                    let expected = cell(&[Layer::nat(stricter.0, stricter.1)], &other, &[]);
                     assert_eq!(cell(&double, &other, &[]), expected, "{inner:?} in {outer:?} against {name}");
+                    compared += 1;
                 }
             }
         }
+        assert_eq!(compared, 11 * 63);
     }
 
     #[test]

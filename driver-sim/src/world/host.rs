@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use proto_machine::{SocketError, SocketId, Timestamp};
+use proto_machine::{InterfaceAddress, SocketError, SocketId, Timestamp};
 
 use super::Interface;
 use crate::Node;
@@ -21,7 +21,7 @@ pub(super) struct Host<S> {
     next_port: u16,
 }
 
-impl<S> Host<S> {
+impl<S: 'static> Host<S> {
     pub(super) fn new(node: Box<dyn Node<S>>) -> Self {
         Self {
             node,
@@ -35,6 +35,12 @@ impl<S> Host<S> {
 
     pub(super) fn interfaces(&self) -> impl Iterator<Item = Interface> {
         self.interfaces.iter().copied()
+    }
+
+    /// Tells the node what interfaces there are.
+    pub(super) fn report_interfaces(&mut self, now: Timestamp) {
+        let addresses: Vec<_> = self.interfaces().map(|interface| InterfaceAddress::new(interface.address)).collect();
+        self.node.handle_interfaces(now, &addresses);
     }
 
     pub(super) fn network_of(&self, address: IpAddr) -> Option<NetworkId> {

@@ -4,7 +4,7 @@ use proto_machine::{Path, Received, Timestamp, Transmit};
 
 use super::{Captured, Delivery, Direction, LinkName, World};
 use crate::network::{Ascent, Descent, Internet, MiddleboxId, Packet, Undelivered};
-use crate::{Entry, NodeId};
+use crate::{Entry, NodeId, VantagePoint};
 
 /// A datagram between two links.
 #[derive(Debug)]
@@ -18,10 +18,9 @@ pub(super) struct Flight {
 #[derive(Clone, Copy, Debug)]
 enum Leg {
     Up,
-    /// It has crossed over. A NAT that it has turned in is entered from inside of its own link.
-    Down {
-        turned_in: Option<MiddleboxId>,
-    },
+    /// It has crossed over, in the network where it turned or in the NAT that hairpins. Such a NAT is entered from inside of its own link.
+    Turned(Option<MiddleboxId>),
+    Down,
 }
 
 impl<S: 'static> World<S> {
@@ -35,6 +34,7 @@ impl<S: 'static> World<S> {
         let datagrams: Vec<Vec<u8>> = self.buffer.datagrams().map(<[u8]>::to_vec).collect();
         for bytes in datagrams {
             self.transcript.push(Entry::Sent { at: self.now, path, length: bytes.len() });
+            self.observe(VantagePoint::Node(from), packet, &bytes);
             let flight = Flight { from, packet, leg: Leg::Up, bytes };
             if let Some(flight) = self.cross_if_configured(link, flight) {
                 self.fly(flight);
@@ -46,12 +46,14 @@ impl<S: 'static> World<S> {
     pub(super) fn fly(&mut self, flight: Flight) {
         match flight.leg {
             Leg::Up => self.climb(flight),
-            Leg::Down { turned_in } => self.descend(flight, turned_in),
+            Leg::Turned(hairpin) => self.turn(flight, hairpin),
+            Leg::Down => self.descend(flight),
         }
     }
 
     fn climb(&mut self, mut flight: Flight) {
         loop {
+            self.observe(VantagePoint::Network(flight.packet.network), flight.packet, &flight.bytes);
             match self.internet.ascend(self.now, flight.packet) {
                 Ok(Ascent::Turn) => return self.cross_over(flight, None),
                 Ok(Ascent::Hairpin(middlebox, packet)) => {
@@ -70,7 +72,7 @@ impl<S: 'static> World<S> {
     }
 
     /// Crosses the link between sender and receiver. The receiver is whoever has the destination now; a NAT may map it otherwise by the time of arrival.
-    fn cross_over(&mut self, flight: Flight, turned_in: Option<MiddleboxId>) {
+    fn cross_over(&mut self, flight: Flight, hairpin: Option<MiddleboxId>) {
         let (from, Packet { network, destination, .. }) = (flight.from, flight.packet);
         let link = match self.internet.host_behind(self.now, network, destination) {
             Ok(to) => LinkName::Between { from, to },
@@ -78,29 +80,39 @@ impl<S: 'static> World<S> {
             Err(None) => return self.give_up(flight.packet, Undelivered::Unreachable),
         };
         for (at, bytes) in self.carry(link, &flight) {
-            let flight = Flight { leg: Leg::Down { turned_in }, bytes, ..flight };
+            let flight = Flight { leg: Leg::Turned(hairpin), bytes, ..flight };
             self.enqueue(at, Delivery::Flight(flight));
         }
     }
 
-    fn descend(&mut self, mut flight: Flight, turned_in: Option<MiddleboxId>) {
-        loop {
-            match self.internet.descend(self.now, flight.packet) {
-                Ok(Descent::Host(to)) => return self.cross_to_host(to, flight),
-                Ok(Descent::Through(middlebox, packet)) => {
-                    let next = Flight { packet, ..flight };
-                    if turned_in == Some(middlebox) {
-                        flight = next;
-                        continue;
-                    }
-                    let link = LinkName::Middlebox { middlebox, direction: Direction::Down };
-                    match self.cross_if_configured(link, next) {
-                        Some(next) => flight = next,
-                        None => return,
-                    }
-                }
-                Err(why) => return self.give_up(flight.packet, why),
+    /// The first step downwards, out of a network that has seen the datagram already.
+    fn turn(&mut self, flight: Flight, hairpin: Option<MiddleboxId>) {
+        let flight = Flight { leg: Leg::Down, ..flight };
+        match self.internet.descend(self.now, flight.packet) {
+            Ok(Descent::Host(to)) => self.cross_to_host(to, flight),
+            Ok(Descent::Through(middlebox, packet)) if hairpin == Some(middlebox) => {
+                self.descend(Flight { packet, ..flight });
             }
+            Ok(Descent::Through(middlebox, packet)) => self.pass_down(middlebox, Flight { packet, ..flight }),
+            Err(why) => self.give_up(flight.packet, why),
+        }
+    }
+
+    /// A step downwards, in a network that the datagram has just come to.
+    fn descend(&mut self, flight: Flight) {
+        self.observe(VantagePoint::Network(flight.packet.network), flight.packet, &flight.bytes);
+        match self.internet.descend(self.now, flight.packet) {
+            Ok(Descent::Host(to)) => self.cross_to_host(to, flight),
+            Ok(Descent::Through(middlebox, packet)) => self.pass_down(middlebox, Flight { packet, ..flight }),
+            Err(why) => self.give_up(flight.packet, why),
+        }
+    }
+
+    /// Crosses the link of a middlebox that has passed the datagram on.
+    fn pass_down(&mut self, middlebox: MiddleboxId, flight: Flight) {
+        let link = LinkName::Middlebox { middlebox, direction: Direction::Down };
+        if let Some(flight) = self.cross_if_configured(link, flight) {
+            self.descend(flight);
         }
     }
 
@@ -150,11 +162,20 @@ impl<S: 'static> World<S> {
             return;
         };
         self.transcript.push(Entry::Arrived { at: now, path, length: bytes.len() });
+        for recording in self.recordings.iter_mut().filter(|recording| recording.point == VantagePoint::Node(to)) {
+            recording.push(now, path.remote, path.local, &bytes);
+        }
         if let Some(captured) = &mut self.captured {
             captured.push(Captured { at: now, node: to, path, bytes: bytes.clone() });
         }
         host.node.handle_packet(now, Received { path, datagram: &mut bytes });
         self.drain(to);
+    }
+
+    fn observe(&mut self, point: VantagePoint, packet: Packet, bytes: &[u8]) {
+        for recording in self.recordings.iter_mut().filter(|recording| recording.point == point) {
+            recording.push(self.now, packet.source, packet.destination, bytes);
+        }
     }
 
     fn give_up(&mut self, packet: Packet, why: Undelivered) {

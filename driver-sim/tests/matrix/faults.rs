@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
+use driver_sim::matrix::Setting;
 use driver_sim::network::reachability::Layer;
 use driver_sim::network::{Dependence, NatConfig};
 use driver_sim::{LinkName, Probability};
 use peer_core::PeerConnectionState;
 
-use crate::support::Case;
+use crate::support::{between, case, connected};
 use Dependence::{AddressAndPortDependent as P, EndpointIndependent as E};
 
 fn run(seed: u64) -> ([u8; 32], String) {
-    let mut case = Case::new(vec![Layer::nat(E, P)], vec![Layer::nat(E, P), Layer::nat(E, E)], vec![]);
+    let mut case = between(vec![Layer::nat(E, P)], vec![Layer::nat(E, P), Layer::nat(E, E)]);
     case.link.loss = Probability::percent(5);
     case.link.jitter = Duration::from_millis(20);
-    let mut scene = case.build(seed);
-    scene.connect().unwrap();
+    let mut scene = connected(&case, seed);
     scene.world.run_for(Duration::from_secs(30));
     (scene.world.transcript().hash(), scene.world.transcript().to_string())
 }
@@ -33,13 +33,12 @@ fn a_world_of_nats_is_the_same_in_two_runs_from_the_same_seed_and_another_from_a
 
 /// The states of both sides two minutes after a NAT has forgotten all its mappings: time for consent to expire and for ICE to give up.
 fn after_reboot(left: Vec<Layer>, right: Vec<Layer>) -> [PeerConnectionState; 2] {
-    let mut scene = Case::new(left, right, vec![]).build(1);
-    scene.connect().unwrap();
+    let mut scene = connected(&between(left, right), 1);
     scene.world.run_for(Duration::from_secs(10));
-    let first = scene.middleboxes[0];
-    scene.world.internet_mut().reboot(first).unwrap();
+    let nat = ["left0", "right0"].into_iter().find_map(|name| scene.places.middleboxes(name).first()).copied();
+    scene.world.internet_mut().reboot(nat.unwrap()).unwrap();
     scene.world.run_for(Duration::from_secs(120));
-    [0, 1].map(|side| scene.peer(side).peer().connection_state())
+    [0, 1].map(|side| scene.peer(side).connection_state())
 }
 
 #[test]
@@ -63,27 +62,25 @@ fn between_two_port_restricted_homes_the_reboot_of_a_nat_ends_the_connection() {
 
 #[test]
 fn an_idle_connection_keeps_mappings_that_live_for_half_a_minute() {
-    let mut case = Case::new(vec![Layer::nat(E, P)], vec![Layer::nat(E, P)], vec![]);
-    case.lifetime = NatConfig::BAD_LIFETIME;
-    let mut scene = case.build(1);
-    scene.connect().unwrap();
+    let home = || vec![Layer::nat(E, P)];
+    let setting = Setting { lifetime: NatConfig::BAD_LIFETIME, ..Setting::new(home(), home()) };
+    let mut scene = connected(&case(&setting), 1);
     for minute in 0..30 {
         scene.world.run_for(Duration::from_secs(60));
-        let states = [0, 1].map(|side| scene.peer(side).peer().connection_state());
+        let states = [0, 1].map(|side| scene.peer(side).connection_state());
         assert_eq!(states, [PeerConnectionState::Connected; 2], "minute {minute}");
     }
 }
 
 #[test]
 fn a_partition_shorter_than_the_life_of_consent_leaves_the_connection_alone() {
-    let mut scene = Case::new(vec![Layer::nat(E, P)], vec![Layer::nat(E, P)], vec![]).build(1);
-    scene.connect().unwrap();
+    let mut scene = connected(&between(vec![Layer::nat(E, P)], vec![Layer::nat(E, P)]), 1);
     let [left, right] = scene.sides.map(|side| side.id());
     let ways = [LinkName::Between { from: left, to: right }, LinkName::Between { from: right, to: left }];
     ways.into_iter().for_each(|way| scene.world.cut(way));
     scene.world.run_for(Duration::from_secs(15));
     ways.into_iter().for_each(|way| scene.world.restore(way));
     scene.world.run_for(Duration::from_secs(60));
-    let states = [0, 1].map(|side| scene.peer(side).peer().connection_state());
+    let states = [0, 1].map(|side| scene.peer(side).connection_state());
     assert_eq!(states, [PeerConnectionState::Connected; 2]);
 }

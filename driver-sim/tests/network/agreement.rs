@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use driver_sim::NodeId;
 use driver_sim::network::reachability::{CandidateKind, Layer, connecting_pairs};
-use driver_sim::network::{Family, FirewallConfig, Hairpinning, Internet, NatConfig, NetworkId, Packet, UdpPolicy};
+use driver_sim::network::{
+    Family, FirewallConfig, Hairpinning, Internet, NatConfig, NetworkId, Packet, Pooling, UdpPolicy,
+};
 use proto_machine::{Seed, Timestamp};
 
 use crate::support::{at, behaviours, ip};
@@ -101,18 +103,25 @@ fn kind(host: Host, endpoint: SocketAddr) -> CandidateKind {
     }
 }
 
+/// So many that hardly two mappings have the same one.
+fn pool(number: u8) -> Vec<IpAddr> {
+    (0..=u16::MAX).map(|last| IpAddr::from([198, 18 + number, last.to_be_bytes()[0], last.to_be_bytes()[1]])).collect()
+}
+
 /// Puts networks inside of each other, one for each layer, the last layer outermost.
 fn wrap(internet: &mut Internet, outermost: NetworkId, layers: &[Layer], external: &mut u8) -> NetworkId {
     let mut outside = outermost;
     for layer in layers.iter().rev() {
         let inside = internet.add_network();
         match *layer {
-            Layer::Nat { mapping, filtering, hairpins } => {
-                let hairpinning = if hairpins { Hairpinning::On } else { Hairpinning::Off };
+            Layer::Nat { mapping, filtering, hairpinning, pooling } => {
                 *external += 1;
-                let address = IpAddr::from([203, 0, 113, *external]);
-                let config = NatConfig { hairpinning, ..NatConfig::new(mapping, filtering) };
-                internet.add_nat(inside, outside, config, vec![address]).unwrap();
+                let addresses = match pooling {
+                    Pooling::Paired => vec![IpAddr::from([203, 0, 113, *external])],
+                    Pooling::Arbitrary => pool(*external),
+                };
+                let config = NatConfig { hairpinning, pooling, ..NatConfig::new(mapping, filtering) };
+                internet.add_nat(inside, outside, config, addresses).unwrap();
             }
             Layer::Firewall | Layer::UdpBlocked => {
                 let udp = if *layer == Layer::UdpBlocked { UdpPolicy::Blocked } else { UdpPolicy::Allowed };
@@ -157,7 +166,7 @@ fn nats_and_firewalls_connect_two_hosts_as_the_model_says_one_layer_or_two_deep(
 
 #[test]
 fn hosts_and_homes_behind_a_common_middlebox_connect_as_the_model_says() {
-    let hairpinning = behaviours().map(|(mapping, filtering)| Layer::Nat { mapping, filtering, hairpins: true });
+    let hairpinning = single_layers()[2..].iter().map(|nat| nat.with_hairpinning(Hairpinning::On)).collect::<Vec<_>>();
     let commons: Vec<Layer> = single_layers().into_iter().chain(hairpinning).collect();
     let sides = sides(false);
     for &common in &commons {
@@ -172,13 +181,29 @@ fn hosts_and_homes_behind_a_common_middlebox_connect_as_the_model_says() {
 #[test]
 fn two_carriers_deep_the_hairpin_of_either_is_enough() {
     let homes = [vec![], single_layers()[2..].to_vec()].concat();
-    let hairpinning =
-        |hairpins| behaviours().map(move |(mapping, filtering)| Layer::Nat { mapping, filtering, hairpins });
-    for inner in [false, true].into_iter().flat_map(hairpinning) {
-        for outer in [false, true].into_iter().flat_map(hairpinning) {
+    let nats = || {
+        let both = [Hairpinning::Off, Hairpinning::On].into_iter();
+        both.flat_map(|hairpinning| {
+            single_layers().split_off(2).into_iter().map(move |nat| nat.with_hairpinning(hairpinning))
+        })
+    };
+    for inner in nats() {
+        for outer in nats() {
             for &home in &homes {
                 assert_agreement(&[home], &[home], &[inner, outer]);
             }
+        }
+    }
+}
+
+#[test]
+fn under_arbitrary_pooling_they_connect_as_the_model_says_that_gives_each_mapping_an_address_of_its_own() {
+    let arbitrary = |layer: Layer| layer.with_pooling(Pooling::Arbitrary);
+    for left in &sides(false) {
+        for right in &sides(false) {
+            let pooled = |layers: &[Layer]| layers.iter().map(|&layer| arbitrary(layer)).collect::<Vec<_>>();
+            assert_agreement(&pooled(left), right, &[]);
+            assert_agreement(&pooled(left), &pooled(right), &[]);
         }
     }
 }

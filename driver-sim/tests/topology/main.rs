@@ -5,4 +5,6 @@ mod errors;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod worlds;

@@ -5,4 +5,6 @@ mod determinism;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod support;
