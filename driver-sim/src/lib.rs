@@ -7,11 +7,10 @@
 //!
 //! ```
 //! use std::net::IpAddr;
-//! use std::sync::Arc;
 //! use std::time::Duration;
 //!
 //! use driver_sim::{Application, LinkConfig, PeerNode, Probability, SignallingRole, World};
-//! use peer_core::{Certificate, Configuration, DataChannelOptions, Entropy, InterfaceAddress, Message, Peer, PeerEvent};
+//! use peer_core::{DataChannelOptions, Message, Peer, PeerEvent};
 //! use proto_machine::{Seed, Timestamp};
 //!
 //! /// Creates a channel at the start, greets on it, and notes what it is greeted with.
@@ -38,29 +37,37 @@
 //!     }
 //! }
 //!
-//! fn peer(number: u64, address: IpAddr) -> Peer {
-//!     let wall_time = Duration::from_secs(1_800_000_000);
-//!     let certificate = Certificate::generate(Seed::from_number(number), wall_time, Entropy::Simulated).unwrap();
-//!     let mut configuration = Configuration::new(Arc::new(certificate));
-//!     configuration.entropy = Entropy::Simulated;
-//!     let mut peer = Peer::new(configuration, Seed::from_number(number)).unwrap();
-//!     peer.set_interfaces(Timestamp::ZERO, &[InterfaceAddress::new(address)]);
-//!     peer
-//! }
-//!
-//! let mut world = World::new(Seed::from_number(1));
+//! let seed = Seed::from_number(1);
+//! let mut world = World::new(seed.child("world"));
 //! world.set_default_link(LinkConfig { delay: Duration::from_millis(20), loss: Probability::percent(5), ..LinkConfig::default() });
-//! let [left, right] = [IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2])];
-//! let answerer = PeerNode::new(peer(2, right), Greeter::default(), SignallingRole::Answerer);
-//! let answerer = world.add_node(answerer, vec![right]);
+//! let answerer = PeerNode::simulated(&seed.child("right"), Greeter::default(), SignallingRole::Answerer);
+//! let answerer = world.add_node(answerer, vec![IpAddr::from([192, 0, 2, 2])]);
 //! let greeter = Greeter { creates: true, ..Greeter::default() };
-//! let offerer = PeerNode::new(peer(1, left), greeter, SignallingRole::Offerer { to: answerer.id() });
-//! let offerer = world.add_node(offerer, vec![left]);
+//! let offerer = PeerNode::simulated(&seed.child("left"), greeter, SignallingRole::Offerer { to: answerer.id() });
+//! let offerer = world.add_node(offerer, vec![IpAddr::from([192, 0, 2, 1])]);
 //!
 //! let greeted = |world: &World<_>, node| world.node::<PeerNode<Greeter>>(node).application().heard.is_some();
 //! world.run_until(Timestamp::from_millis(60_000), |world| greeted(world, offerer) && greeted(world, answerer)).unwrap();
 //! println!("{}", world.transcript());
 //! ```
+//!
+//! # Testing an application of your own
+//!
+//! What lives in a world is up to you; choose the lowest floor that your code needs:
+//!
+//! | you have | write | in a node |
+//! | --- | --- | --- |
+//! | something that one peer does | an [`Application`] | [`PeerNode`] |
+//! | a server of many peers | a [`Server`] | [`EndpointNode`] |
+//! | a state machine over datagrams, or a stack of its own | a [`Node`] | - |
+//!
+//! All of them may have a tick: [`PeerNode::with_tick`], [`EndpointNode::with_tick`], or the deadline that a [`Node`] waits for. `examples/game_world.rs` is a game server's tick and fifty
+//! players in forty lines. A test then
+//!
+//! 1. builds a world from a seed, runs it [until something is true](World::run_until) with a limit in virtual time, and looks at its nodes; [`World::at`] breaks something on the way:
+//!    [a link](World::configure), [a partition](World::cut), [an interface](World::remove_interface), [the mappings of a NAT](network::Internet::reboot).
+//! 2. does that [for many seeds](for_seeds); the one that fails prints the line that runs it alone.
+//! 3. looks closer at that one, in its [transcript](World::transcript) and in [packet traces](World::record) for the usual tools.
 //!
 //! # Networks
 //!
@@ -84,7 +91,8 @@
 //! # let _ = (nat, interface);
 //! ```
 //!
-//! Which hosts can reach each other, and by which candidates, [`network::reachability`] says without any datagram.
+//! Which hosts can reach each other, and by which candidates, [`network::reachability`] says without any datagram; [`matrix`] tries it with real peers behind every kind of NAT, and is
+//! what `cargo xtask sim nat` prints.
 //!
 //! # The same seed, the same transcript
 //!
@@ -104,6 +112,7 @@ mod pcap;
 mod peer_node;
 mod replay;
 mod stun_server;
+mod tick;
 mod topology;
 mod transcript;
 mod world;

@@ -11,6 +11,7 @@ use proto_machine::{
     Action, Deadline, InterfaceAddress, Machine, Received, Seed, SocketEvent, Timestamp, TransmitBuffer,
 };
 
+use crate::tick::Tick;
 use crate::{Node, NodeAction, NodeId};
 
 /// A configuration for peers in a world: randomness and a certificate that follow from the seed alone.
@@ -50,6 +51,11 @@ pub trait Application: 'static {
     fn handle_event(&mut self, now: Timestamp, peer: &mut Peer, event: &PeerEvent) {
         let _ = (now, peer, event);
     }
+
+    /// It is time for the next tick, if [`PeerNode::with_tick`] has set one.
+    fn handle_tick(&mut self, now: Timestamp, peer: &mut Peer) {
+        let _ = (now, peer);
+    }
 }
 
 /// An application that does nothing: the world gives all commands.
@@ -69,6 +75,7 @@ pub struct PeerNode<A> {
     outbox: VecDeque<Signal>,
     /// Candidates wait in the outbox until then.
     candidates_from: Timestamp,
+    tick: Tick,
     records: VecDeque<String>,
 }
 
@@ -93,7 +100,25 @@ impl<A: Application> PeerNode<A> {
             SignallingRole::Answerer => None,
         };
         let (outbox, records) = (VecDeque::new(), VecDeque::new());
-        Self { peer, application, role, remote, outbox, candidates_from: Timestamp::ZERO, records }
+        Self { peer, application, role, remote, outbox, candidates_from: Timestamp::ZERO, tick: Tick::Never, records }
+    }
+
+    /// The same with a peer of its own, which is made of the seed: [`simulated_configuration`], no ICE servers.
+    ///
+    /// # Panics
+    ///
+    /// As [`simulated_configuration`].
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "what can be wrong with a configuration are its ICE servers")]
+    pub fn simulated(seed: &Seed, application: A, role: SignallingRole) -> Self {
+        let peer = Peer::new(simulated_configuration(seed), seed.child("peer"));
+        Self::new(peer.expect("the configuration has no ICE servers"), application, role)
+    }
+
+    /// Calls [`Application::handle_tick`] at the beginning of the world and in these intervals after it. Of zero there are none.
+    #[must_use]
+    pub fn with_tick(self, interval: Duration) -> Self {
+        Self { tick: Tick::new(interval), ..self }
     }
 
     /// Signals no candidate before `moment`, as a side does that is slow to gather; descriptions go at once.
@@ -182,10 +207,11 @@ impl<A: Application> PeerNode<A> {
         self.outbox.remove(position).map(|signal| NodeAction::Signal { to, signal })
     }
 
-    /// When candidates that wait are signalled.
-    fn release(&self, now: Timestamp) -> Option<Deadline> {
+    /// What is due first: the peer's deadline, the application's, or candidates that wait.
+    fn earliest(&self, now: Timestamp, deadline: Option<Deadline>) -> Option<Deadline> {
         let waits = self.remote.is_some() && now < self.candidates_from && !self.outbox.is_empty();
-        waits.then_some(Deadline { at: self.candidates_from, reason: "candidates are signalled" })
+        let release = waits.then_some(Deadline { at: self.candidates_from, reason: "candidates are signalled" });
+        Deadline::earliest(deadline, Deadline::earliest(self.tick.deadline(), release))
     }
 }
 
@@ -222,6 +248,9 @@ impl<A: Application> Node<Signal> for PeerNode<A> {
     }
 
     fn handle_timeout(&mut self, now: Timestamp) {
+        if self.tick.handle_timeout(now) {
+            self.application.handle_tick(now, &mut self.peer);
+        }
         self.peer.handle_timeout(now);
     }
 
@@ -237,7 +266,7 @@ impl<A: Application> Node<Signal> for PeerNode<A> {
                 Action::Transmit(transmit) => return NodeAction::Transmit(transmit),
                 Action::Socket(request) => return NodeAction::Socket(request),
                 Action::Event(event) => self.handle_event(now, &event),
-                Action::Wait(deadline) => return NodeAction::Wait(Deadline::earliest(deadline, self.release(now))),
+                Action::Wait(deadline) => return NodeAction::Wait(self.earliest(now, deadline)),
             }
         }
     }
