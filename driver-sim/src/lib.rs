@@ -106,6 +106,7 @@
 mod endpoint_node;
 mod link;
 pub mod matrix;
+mod names;
 pub mod network;
 mod node;
 mod pcap;
@@ -119,6 +120,7 @@ mod world;
 
 pub use endpoint_node::{EndpointNode, Server};
 pub use link::{Bottleneck, BurstLoss, LinkConfig, Probability, Rate};
+pub use names::{NameAnswer, NameRecord};
 pub use node::{Node, NodeAction, NodeId};
 pub use pcap::{RecordingId, VantagePoint};
 pub use peer_node::{Application, Idle, PeerNode, Signal, SignallingRole, simulated_configuration};

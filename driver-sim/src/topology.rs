@@ -2,15 +2,16 @@
 
 mod parse;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use proto_machine::Seed;
 
+use crate::names::Names;
 use crate::network::{Family, FirewallConfig, Internet, InternetError, MiddleboxId, NatConfig, NetworkId};
-use crate::{Direction, Handle, Interface, LinkConfig, LinkName, Node, NodeId, StunServerNode, World};
+use crate::{Direction, Handle, Interface, LinkConfig, LinkName, NameRecord, Node, NodeId, StunServerNode, World};
 
 /// Networks, middleboxes, STUN servers and places for hosts, as a text describes them.
 ///
@@ -22,12 +23,15 @@ use crate::{Direction, Handle, Interface, LinkConfig, LinkName, Node, NodeId, St
 /// NAME firewall [ipv4|ipv6] [udp allowed|blocked] [behind NETWORK] [lifetime TIME] [LINK…]
 /// NAME host ADDRESS… [behind NETWORK] [ADDRESS… [behind NETWORK]]… [LINK…]
 /// NAME stun ADDRESS… [behind NETWORK] … [LINK…]
-/// LINK: delay TIME | jitter TIME | loss PERCENT | mtu BYTES | rate BITS-PER-SECOND | queue BYTES
+/// HOST-NAME dns ADDRESS… | fails | silent [delay TIME]
+/// LINK: delay TIME | jitter TIME | loss PERCENT | burst PERCENT PERCENT PERCENT | duplication PERCENT | reordering PERCENT TIME
+///       | corruption PERCENT | mtu BYTES | rate BITS-PER-SECOND | queue BYTES
 /// ```
 ///
 /// A NAT or a firewall makes a network of its name, which lies behind it; the lines of what is in it come later. A NAT and a firewall of one name share a network, one for each address
 /// family. What is `behind` nothing is on the public Internet. `MAPPING-FILTERING` are two letters out of `E`, `A` and `P` (see [`Dependence`](crate::network::Dependence)). A time is a
-/// number with `ms` or `s`, a percentage ends with `%`, a rate may end with `kbit` or `mbit`. Links are the access links in both directions, beside the default link of the world.
+/// number with `ms` or `s`, a percentage ends with `%` and may have one decimal, a `burst` is that of [`BurstLoss`](crate::BurstLoss): begin, end, loss; a rate may end with `kbit` or `mbit`. Links are the access links in both directions, beside the default link of the world. Host names
+/// are for look-ups alone: what else bears a name is something else.
 ///
 /// ```
 /// use driver_sim::{Signal, Topology, World};
@@ -40,6 +44,7 @@ use crate::{Direction, Handle, Interface, LinkConfig, LinkName, Node, NodeId, St
 ///     alice    host 10.0.0.2 2001:db8::2 behind home  delay 15ms loss 1%
 ///     bob      host 198.51.100.7
 ///     server   stun 192.0.2.1
+///     stun.example.org  dns 192.0.2.1  delay 40ms
 /// "
 /// .parse()
 /// .unwrap();
@@ -61,6 +66,7 @@ pub struct Places {
     links: Vec<(MiddleboxId, LinkConfig)>,
     hosts: BTreeMap<String, Place>,
     stun_servers: BTreeMap<String, NodeId>,
+    host_names: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -148,6 +154,7 @@ enum Declaration {
     /// Each address with the network it is in.
     Host(Vec<(IpAddr, Option<String>)>),
     StunServer(Vec<(IpAddr, Option<String>)>),
+    HostName(NameRecord),
 }
 
 impl FromStr for Topology {
@@ -180,6 +187,11 @@ impl Topology {
         for &(middlebox, config) in &places.links {
             for direction in [Direction::Up, Direction::Down] {
                 world.configure(LinkName::Middlebox { middlebox, direction }, config);
+            }
+        }
+        for line in &self.lines {
+            if let Declaration::HostName(record) = &line.declaration {
+                world.set_name(&line.name, record.clone());
             }
         }
         for line in self.lines.iter().filter(|line| matches!(line.declaration, Declaration::StunServer(_))) {
@@ -278,6 +290,11 @@ impl Places {
                     interfaces.push(interface);
                 }
                 self.hosts.insert(line.name.clone(), Place { interfaces, link: line.link });
+            }
+            Declaration::HostName(_) => {
+                if !self.host_names.insert(Names::key(&line.name)) {
+                    return Err(TopologyProblem::NameTaken(line.name.clone()));
+                }
             }
         }
         Ok(())

@@ -17,6 +17,7 @@ use self::host::Host;
 pub use self::names::{Direction, Interface, LinkName};
 use self::transit::Flight;
 use crate::link::{Continuity, Link};
+use crate::names::{NameRecord, Names};
 use crate::network::{Internet, InternetError};
 use crate::pcap::{Recording, RecordingId, VantagePoint};
 use crate::{Entry, LinkConfig, Node, NodeAction, NodeId, Transcript};
@@ -56,7 +57,7 @@ pub struct World<S> {
     now: Timestamp,
     hosts: Vec<Host<S>>,
     internet: Internet,
-    names: BTreeMap<String, Vec<IpAddr>>,
+    names: Names,
     links: BTreeMap<LinkName, Link>,
     default_link: LinkConfig,
     signalling_delay: Duration,
@@ -123,7 +124,7 @@ impl<S: 'static> World<S> {
             now: Timestamp::ZERO,
             hosts: Vec::new(),
             internet: Internet::new(seed.child("internet")),
-            names: BTreeMap::new(),
+            names: Names::default(),
             links: BTreeMap::new(),
             default_link: LinkConfig::default(),
             signalling_delay: Duration::ZERO,
@@ -179,9 +180,26 @@ impl<S: 'static> World<S> {
         self.signalling_delay = delay;
     }
 
-    /// Gives a host name its addresses, for look-ups.
+    /// Gives a host name its addresses: look-ups are answered with them at once.
     pub fn add_name(&mut self, host: &str, addresses: Vec<IpAddr>) {
-        self.names.insert(host.to_owned(), addresses);
+        self.set_name(host, NameRecord::addresses(addresses));
+    }
+
+    /// How look-ups of a host name are answered that begin from now on. Other names are not found.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use driver_sim::{NameRecord, Signal, World};
+    /// use proto_machine::{Seed, SocketError};
+    ///
+    /// let mut world: World<Signal> = World::new(Seed::from_number(1));
+    /// let addresses = vec!["2001:db8::1".parse().unwrap(), "192.0.2.1".parse().unwrap()];
+    /// world.set_name("stun.example.org", NameRecord::addresses(addresses).after(Duration::from_millis(80)));
+    /// world.set_name("gone.example.org", NameRecord::failure(SocketError::NameNotFound).after(Duration::from_secs(5)));
+    /// ```
+    pub fn set_name(&mut self, host: &str, record: NameRecord) {
+        self.names.insert(host, record);
     }
 
     /// Adds a node on a host of the public Internet with these addresses, each of which must be new to the world.
@@ -495,8 +513,12 @@ impl<S: 'static> World<S> {
                 return;
             }
             SocketRequest::Resolve { lookup, host } => {
-                let result = self.names.get(&host).cloned().ok_or(SocketError::NameNotFound);
-                SocketEvent::Resolved { lookup, result }
+                self.transcript.push(Entry::Event { at: self.now, node: id, text: format!("looks up {host}") });
+                if let Some((delay, result)) = self.names.look_up(&host) {
+                    let event = SocketEvent::Resolved { lookup, result };
+                    self.enqueue(self.now + delay, Delivery::SocketEvent { to: id, event });
+                }
+                return;
             }
             // The vocabulary may grow. What this world does not know it cannot answer either; the transcript tells.
             other => {

@@ -5,9 +5,11 @@ use std::num::NonZeroU64;
 use std::str::SplitWhitespace;
 use std::time::Duration;
 
+use proto_machine::SocketError;
+
 use super::{Declaration, Line, TopologyError, TopologyProblem};
 use crate::network::{Dependence, Family, FirewallConfig, Hairpinning, NatConfig, Pooling, PortAssignment, UdpPolicy};
-use crate::{Bottleneck, LinkConfig, Probability, Rate};
+use crate::{Bottleneck, BurstLoss, LinkConfig, NameRecord, Probability, Rate};
 
 type Result<T> = std::result::Result<T, TopologyProblem>;
 
@@ -32,6 +34,7 @@ fn line(number: usize, content: &str) -> Result<Option<Line>> {
         "firewall" => words.firewall()?,
         "host" => Declaration::Host(words.interfaces()?),
         "stun" => Declaration::StunServer(words.interfaces()?),
+        "dns" => Declaration::HostName(words.name_record()?),
         other => return Err(unexpected(other)),
     };
     Ok(Some(Line { number, name: name.to_owned(), declaration, link: words.link.finish()? }))
@@ -128,17 +131,47 @@ impl<'a> Words<'a> {
         if interfaces.is_empty() { Err(TopologyProblem::Missing("an address")) } else { Ok(interfaces) }
     }
 
+    fn name_record(&mut self) -> Result<NameRecord> {
+        let (mut addresses, mut other, mut delay) = (Vec::new(), None, Duration::ZERO);
+        while let Some(word) = self.words.next() {
+            match (word, word.parse()) {
+                (_, Ok(address)) if other.is_none() => addresses.push(address),
+                ("fails", _) if addresses.is_empty() => other = Some(NameRecord::failure(SocketError::NameNotFound)),
+                ("silent", _) if addresses.is_empty() => other = Some(NameRecord::silence()),
+                ("delay", _) => delay = self.time()?,
+                _ => return Err(unexpected(word)),
+            }
+        }
+        let record = match other {
+            Some(record) => record,
+            None if addresses.is_empty() => return Err(TopologyProblem::Missing("an address")),
+            None => NameRecord::addresses(addresses),
+        };
+        Ok(record.after(delay))
+    }
+
     fn link_word(&mut self, word: &str) -> Result<()> {
         match word {
             "delay" => self.config().delay = self.time()?,
             "jitter" => self.config().jitter = self.time()?,
             "loss" => self.config().loss = self.percentage()?,
+            "burst" => self.config().burst_loss = Some(self.burst()?),
+            "duplication" => self.config().duplication = self.percentage()?,
+            "corruption" => self.config().corruption = self.percentage()?,
+            "reordering" => {
+                self.config().reordering = self.percentage()?;
+                self.config().reordering_delay = self.time()?;
+            }
             "mtu" => self.config().mtu = Some(self.number()?),
             "rate" => self.link.rate = Some(self.rate()?),
             "queue" => self.link.queue = Some(self.number()?),
             other => return Err(unexpected(other)),
         }
         Ok(())
+    }
+
+    fn burst(&mut self) -> Result<BurstLoss> {
+        Ok(BurstLoss { begin: self.percentage()?, end: self.percentage()?, loss: self.percentage()? })
     }
 
     fn config(&mut self) -> &mut LinkConfig {
@@ -160,8 +193,16 @@ impl<'a> Words<'a> {
 
     fn percentage(&mut self) -> Result<Probability> {
         let word = self.next("a percentage")?;
-        let number = word.strip_suffix('%').and_then(|number| number.parse().ok()).filter(|percent| *percent <= 100);
-        number.map(Probability::percent).ok_or_else(|| unexpected(word))
+        let number = word.strip_suffix('%').ok_or_else(|| unexpected(word))?;
+        let (whole, tenth) = number.split_once('.').unwrap_or((number, "0"));
+        let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+        let digits = if is_number(whole) && is_number(tenth) && tenth.len() == 1 {
+            [whole, tenth].concat()
+        } else {
+            String::new()
+        };
+        let per_mille = digits.parse().ok().filter(|per_mille| *per_mille <= 1_000);
+        per_mille.map(Probability::per_mille).ok_or_else(|| unexpected(word))
     }
 
     fn number(&mut self) -> Result<usize> {

@@ -5,6 +5,8 @@ mod cases;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod support;

@@ -16,6 +16,11 @@ fn words_that_mean_nothing_are_named_with_their_line() {
     assert_eq!(error("alice host 192.0.2.256"), "line 1: \"192.0.2.256\" was not expected");
     assert_eq!(error("alice host behind home"), "line 1: \"behind\" was not expected");
     assert_eq!(error("alice host 192.0.2.1 loss 101%"), "line 1: \"101%\" was not expected");
+    for percentage in ["%", "1", ".5%", "1.%", "1.25%", "100.1%", "+1%", "1.-1%"] {
+        let expected = format!("line 1: {percentage:?} was not expected");
+        assert_eq!(error(&format!("alice host 192.0.2.1 loss {percentage}")), expected);
+    }
+    assert_eq!(error("alice host 192.0.2.1 burst 1% 2%"), "line 1: a percentage is missing");
     assert_eq!(error("alice host 192.0.2.1 rate 0"), "line 1: \"0\" was not expected");
     assert_eq!(error("wall firewall udp perhaps"), "line 1: \"perhaps\" was not expected");
 }

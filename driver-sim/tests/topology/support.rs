@@ -1,12 +1,12 @@
 //! A node that sends and notes datagrams.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use driver_sim::{Handle, Node, NodeAction, Places, Topology, World};
 use proto_machine::{
-    InterfaceAddress, Path, Received, Seed, SocketError, SocketEvent, SocketId, SocketRequest, Timestamp, Transmit,
-    TransmitBuffer,
+    InterfaceAddress, LookupId, Path, Received, Seed, SocketError, SocketEvent, SocketId, SocketRequest, Timestamp,
+    Transmit, TransmitBuffer,
 };
 
 /// Has one socket at each of its addresses, always port 5000, and does what it is told.
@@ -16,12 +16,14 @@ pub(crate) struct Probe {
     actions: VecDeque<Action>,
     /// When, from whom, and how many bytes.
     pub(crate) received: Vec<(Timestamp, SocketAddr, usize)>,
+    /// When, and with what result.
+    pub(crate) resolved: Vec<(Timestamp, Result<Vec<IpAddr>, SocketError>)>,
     pub(crate) failed: Vec<(SocketId, SocketError)>,
     pub(crate) interfaces: Option<Vec<InterfaceAddress>>,
 }
 
 enum Action {
-    Bind(SocketRequest),
+    Request(SocketRequest),
     Send(Path, usize),
 }
 
@@ -29,11 +31,15 @@ impl Probe {
     pub(crate) fn send(&mut self, local: SocketAddr, remote: SocketAddr, length: usize) {
         self.actions.push_back(Action::Send(Path::udp(local, remote), length));
     }
+
+    pub(crate) fn look_up(&mut self, name: &str) {
+        self.actions.push_back(Action::Request(SocketRequest::Resolve { lookup: LookupId(0), host: name.to_owned() }));
+    }
 }
 
 impl Node<()> for Probe {
     fn handle_start(&mut self, _: Timestamp) {
-        let bind = |(&local, number)| Action::Bind(SocketRequest::BindUdp { socket: SocketId(number), local });
+        let bind = |(&local, number)| Action::Request(SocketRequest::BindUdp { socket: SocketId(number), local });
         self.actions.extend(self.addresses.iter().zip(0..).map(bind));
     }
 
@@ -41,9 +47,11 @@ impl Node<()> for Probe {
         self.received.push((now, received.path.remote, received.datagram.len()));
     }
 
-    fn handle_socket_event(&mut self, _: Timestamp, event: SocketEvent) {
-        if let SocketEvent::Failed { socket, error } = event {
-            self.failed.push((socket, error));
+    fn handle_socket_event(&mut self, now: Timestamp, event: SocketEvent) {
+        match event {
+            SocketEvent::Failed { socket, error } => self.failed.push((socket, error)),
+            SocketEvent::Resolved { result, .. } => self.resolved.push((now, result)),
+            _ => {}
         }
     }
 
@@ -55,7 +63,7 @@ impl Node<()> for Probe {
 
     fn poll(&mut self, _: Timestamp, buffer: &mut TransmitBuffer) -> NodeAction<()> {
         match self.actions.pop_front() {
-            Some(Action::Bind(request)) => NodeAction::Socket(request),
+            Some(Action::Request(request)) => NodeAction::Socket(request),
             Some(Action::Send(path, length)) => {
                 assert!(buffer.push(&vec![0; length]));
                 NodeAction::Transmit(Transmit { path, segments: buffer.segments().unwrap() })

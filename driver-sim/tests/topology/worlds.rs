@@ -70,6 +70,30 @@ fn the_links_of_a_line_work_in_both_directions() {
 }
 
 #[test]
+fn a_line_may_lose_in_bursts_and_duplicate_and_reorder_and_damage() {
+    let text = "
+        alice host 192.0.2.1  burst 2.5% 20% 100%
+        bob   host 198.51.100.7  duplication 100%
+        carol host 198.51.100.8  corruption 100%
+        dave  host 198.51.100.9  reordering 50% 20ms
+    ";
+    let (mut world, _, [alice, bob, carol, dave]) = world(text, ["alice", "bob", "carol", "dave"]);
+    for round in 0..2_000 {
+        for remote in ["198.51.100.7:5000", "198.51.100.8:5000", "198.51.100.9:5000"] {
+            world.command(alice, |probe, _| probe.send(at("192.0.2.1:5000"), at(remote), 1 + round / 2));
+        }
+        world.run_for(Duration::from_millis(1));
+    }
+    world.run_for(Duration::from_secs(1));
+    let [doubled, damaged, reordered] = [bob, carol, dave]
+        .map(|node| world.node(node).received.iter().map(|(_, _, length)| *length).collect::<Vec<_>>());
+    // In a burst 2.5 of 22.5 times: a ninth is lost.
+    assert!((1_600..1_900).contains(&reordered.len()), "{}", reordered.len());
+    assert!((3_200..3_800).contains(&doubled.len()), "{}", doubled.len());
+    assert!(doubled.is_sorted() && !damaged.is_sorted() && !reordered.is_sorted());
+}
+
+#[test]
 fn a_narrow_access_link_delays_by_its_rate_and_drops_beyond_its_queue_and_mtu() {
     // 1,028 bytes of IPv4 at 8 Mbit/s take 1.028 ms; three of them fit.
     let text = "alice host 192.0.2.1 rate 8mbit queue 3100 mtu 1100\nbob host 198.51.100.7";
