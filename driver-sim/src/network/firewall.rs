@@ -1,12 +1,12 @@
 //! A stateful firewall, which translates nothing.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_machine::Timestamp;
 
 use super::behaviour::{Dependence, DropReason, Remote};
+use super::expiring::Expiring;
 
 /// Whether a firewall lets UDP pass at all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,14 +48,14 @@ impl Default for FirewallConfig {
 pub struct Firewall {
     config: FirewallConfig,
     /// Whose datagrams pass to which internal endpoint, and until when.
-    sessions: BTreeMap<(SocketAddr, Remote), Timestamp>,
+    sessions: Expiring<(SocketAddr, Remote), ()>,
 }
 
 impl Firewall {
     /// A firewall that has seen nothing yet.
     #[must_use]
     pub const fn new(config: FirewallConfig) -> Self {
-        Self { config, sessions: BTreeMap::new() }
+        Self { config, sessions: Expiring::new() }
     }
 
     /// A datagram from inside: its source, which stays what it is. Answers pass from now on.
@@ -73,13 +73,11 @@ impl Firewall {
             return Err(DropReason::UdpBlocked);
         }
         let session = (internal, self.config.filtering.of(destination));
-        if !self.sessions.contains_key(&session) && self.sessions.len() >= self.config.sessions_limit {
-            self.sessions.retain(|_, expires| *expires > now);
-            if self.sessions.len() >= self.config.sessions_limit {
-                return Err(DropReason::TableFull);
-            }
+        while self.sessions.pop_expired(now).is_some() {}
+        if self.sessions.get(now, &session).is_none() && self.sessions.len() >= self.config.sessions_limit {
+            return Err(DropReason::TableFull);
         }
-        self.sessions.insert(session, now + self.config.lifetime);
+        self.sessions.insert(session, (), now + self.config.lifetime);
         Ok(internal)
     }
 
@@ -97,8 +95,8 @@ impl Firewall {
         if self.config.udp == UdpPolicy::Blocked {
             return Err(DropReason::UdpBlocked);
         }
-        let expires = self.sessions.get(&(destination, self.config.filtering.of(source)));
-        if expires.is_some_and(|&expires| expires > now) { Ok(destination) } else { Err(DropReason::Filtered) }
+        let session = (destination, self.config.filtering.of(source));
+        self.sessions.get(now, &session).map(|()| destination).ok_or(DropReason::Filtered)
     }
 
     /// Forgets what was sent, as a reboot does.

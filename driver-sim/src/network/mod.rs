@@ -6,9 +6,11 @@
 //! Of RFC 4787 the requirements on ICMP (REQ-12) and on fragments (REQ-13, REQ-14) have no counterpart here: there is neither.
 
 mod behaviour;
+mod expiring;
 mod firewall;
 mod internet;
 mod nat;
+mod ports;
 pub mod reachability;
 
 pub use behaviour::{Dependence, DropReason};

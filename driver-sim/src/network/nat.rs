@@ -8,6 +8,8 @@ use std::time::Duration;
 use proto_machine::{Rng, Seed, Timestamp};
 
 use super::behaviour::{Dependence, DropReason, Remote};
+use super::expiring::Expiring;
+use super::ports::{Parity, Ports};
 
 /// How external ports are chosen (RFC 4787 §4.2.1). No port is ever given to two mappings at a time; parity and the range of well-known ports are kept where one is free (REQ-3, REQ-4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -105,9 +107,11 @@ const FIRST_DYNAMIC_PORT: u16 = 1_024;
 pub struct Nat {
     config: NatConfig,
     external: Vec<IpAddr>,
-    mappings: BTreeMap<MappingKey, Mapping>,
+    mappings: Expiring<MappingKey, Mapping>,
     /// The mapping behind each external endpoint.
     owners: BTreeMap<SocketAddr, MappingKey>,
+    /// The ports of each external address that has a mapping, or had one.
+    ports: BTreeMap<IpAddr, Ports>,
     /// Where a sequential search for a port begins.
     next_port: u16,
     rng: Rng,
@@ -122,9 +126,8 @@ struct MappingKey {
 #[derive(Debug)]
 struct Mapping {
     external: SocketAddr,
-    expires: Timestamp,
-    /// Whose datagrams pass, and until when.
-    permitted: BTreeMap<Remote, Timestamp>,
+    /// Whose datagrams pass.
+    permitted: Expiring<Remote, ()>,
 }
 
 impl Nat {
@@ -132,8 +135,8 @@ impl Nat {
     #[must_use]
     pub fn new(config: NatConfig, external: Vec<IpAddr>, seed: Seed) -> Self {
         let next_port = *config.ports.start();
-        let (mappings, owners) = (BTreeMap::new(), BTreeMap::new());
-        Self { config, external, mappings, owners, next_port, rng: seed.into_rng() }
+        let (mappings, owners, ports) = (Expiring::new(), BTreeMap::new(), BTreeMap::new());
+        Self { config, external, mappings, owners, ports, next_port, rng: seed.into_rng() }
     }
 
     /// Its behaviour.
@@ -163,22 +166,20 @@ impl Nat {
             return Err(DropReason::Hairpin);
         }
         let key = MappingKey { internal, remote: self.config.mapping.of(destination) };
-        let is_alive = |mapping: &Mapping| mapping.expires > now;
-        if !self.mappings.get(&key).is_some_and(is_alive) {
-            self.add_mapping(now, key)?;
-        }
         let (permitted, expires) = (self.config.filtering.of(destination), now + self.config.lifetime);
-        let limit = self.config.filter_limit;
-        let Some(mapping) = self.mappings.get_mut(&key) else { return Err(DropReason::NoMapping) };
-        if !mapping.permitted.contains_key(&permitted) {
-            mapping.permitted.retain(|_, expires| *expires > now);
-            if mapping.permitted.len() >= limit {
-                return Err(DropReason::TableFull);
-            }
+        if self.mappings.get(now, &key).is_none() {
+            self.add_mapping(now, key, expires)?;
         }
-        mapping.permitted.insert(permitted, expires);
-        mapping.expires = expires;
-        Ok(mapping.external)
+        let limit = self.config.filter_limit;
+        let Some(mapping) = self.mappings.get_mut(now, &key) else { return Err(DropReason::NoMapping) };
+        while mapping.permitted.pop_expired(now).is_some() {}
+        if mapping.permitted.get(now, &permitted).is_none() && mapping.permitted.len() >= limit {
+            return Err(DropReason::TableFull);
+        }
+        mapping.permitted.insert(permitted, (), expires);
+        let external = mapping.external;
+        self.mappings.prolong(key, expires);
+        Ok(external)
     }
 
     /// A datagram from outside: the internal endpoint that it goes to.
@@ -188,8 +189,8 @@ impl Nat {
     /// Why it is dropped: there is no mapping, or the filter does not let the source pass.
     pub fn inbound(&self, now: Timestamp, external: SocketAddr, source: SocketAddr) -> Result<SocketAddr, DropReason> {
         let (key, mapping) = self.mapping_at(now, external).ok_or(DropReason::NoMapping)?;
-        let permitted = mapping.permitted.get(&self.config.filtering.of(source));
-        if permitted.is_some_and(|&expires| expires > now) { Ok(key.internal) } else { Err(DropReason::Filtered) }
+        let permitted = mapping.permitted.get(now, &self.config.filtering.of(source));
+        permitted.map(|()| key.internal).ok_or(DropReason::Filtered)
     }
 
     /// The internal endpoint behind an external one, whatever the filter says.
@@ -200,14 +201,14 @@ impl Nat {
 
     /// The mappings that are alive: internal and external endpoint.
     pub fn mappings(&self, now: Timestamp) -> impl Iterator<Item = (SocketAddr, SocketAddr)> {
-        let alive = self.mappings.iter().filter(move |(_, mapping)| mapping.expires > now);
-        alive.map(|(key, mapping)| (key.internal, mapping.external))
+        self.mappings.iter(now).map(|(key, mapping)| (key.internal, mapping.external))
     }
 
     /// Forgets all mappings, as a reboot does. What is sent next is mapped anew, to other ports unless they are preserved.
     pub fn reboot(&mut self) {
         self.mappings.clear();
         self.owners.clear();
+        self.ports.clear();
     }
 
     /// Gives the NAT other external addresses; all mappings are lost.
@@ -218,33 +219,36 @@ impl Nat {
 
     fn mapping_at(&self, now: Timestamp, external: SocketAddr) -> Option<(MappingKey, &Mapping)> {
         let key = *self.owners.get(&external)?;
-        let mapping = self.mappings.get(&key)?;
-        (mapping.expires > now).then_some((key, mapping))
+        self.mappings.get(now, &key).map(|mapping| (key, mapping))
     }
 
-    fn add_mapping(&mut self, now: Timestamp, key: MappingKey) -> Result<(), DropReason> {
+    fn add_mapping(&mut self, now: Timestamp, key: MappingKey, expires: Timestamp) -> Result<(), DropReason> {
         self.forget_expired(now);
         if self.mappings.len() >= self.config.mappings_limit {
             return Err(DropReason::TableFull);
         }
-        let address = self.choose_address(key.internal.ip()).ok_or(DropReason::NoExternalAddress)?;
+        let address = self.choose_address(now, key.internal.ip()).ok_or(DropReason::NoExternalAddress)?;
         let port = self.choose_port(address, key.internal.port()).ok_or(DropReason::PortsExhausted)?;
         let external = SocketAddr::new(address, port);
         self.owners.insert(external, key);
-        self.mappings.insert(key, Mapping { external, expires: now, permitted: BTreeMap::new() });
+        self.ports.entry(address).or_insert_with(Ports::new).take(port);
+        self.mappings.insert(key, Mapping { external, permitted: Expiring::new() }, expires);
         Ok(())
     }
 
     fn forget_expired(&mut self, now: Timestamp) {
-        self.mappings.retain(|_, mapping| mapping.expires > now);
-        let mappings = &self.mappings;
-        self.owners.retain(|_, key| mappings.contains_key(key));
+        while let Some((_, Mapping { external, .. })) = self.mappings.pop_expired(now) {
+            self.owners.remove(&external);
+            if let Some(ports) = self.ports.get_mut(&external.ip()) {
+                ports.give_back(external.port());
+            }
+        }
     }
 
     /// Paired: the address of the mappings that this internal address already has (RFC 4787 REQ-2).
-    fn choose_address(&mut self, internal: IpAddr) -> Option<IpAddr> {
+    fn choose_address(&mut self, now: Timestamp, internal: IpAddr) -> Option<IpAddr> {
         let lowest = MappingKey { internal: SocketAddr::new(internal, 0), remote: Remote::Any };
-        let existing = self.mappings.range(lowest..).next().filter(|(key, _)| key.internal.ip() == internal);
+        let existing = self.mappings.range_from(now, lowest).next().filter(|(key, _)| key.internal.ip() == internal);
         match (self.config.pooling, existing) {
             (Pooling::Paired, Some((_, mapping))) => Some(mapping.external.ip()),
             _ => {
@@ -256,21 +260,19 @@ impl Nat {
 
     /// A free port, of the parity of the internal one if there is any.
     fn choose_port(&mut self, address: IpAddr, internal: u16) -> Option<u16> {
+        // RFC 4787 REQ-3a.
         let range = if internal < FIRST_DYNAMIC_PORT { 1..=FIRST_DYNAMIC_PORT - 1 } else { self.config.ports.clone() };
-        let (first, last) = (u32::from(*range.start()), u32::from(*range.end()));
-        let count = (last + 1).checked_sub(first).filter(|&count| count > 0)?;
-        let wanted = match self.config.port_assignment {
+        let start = match self.config.port_assignment {
             PortAssignment::Preserving => internal,
             PortAssignment::Sequential => self.next_port,
-            PortAssignment::Random => u16::try_from(u64::from(first) + self.rng.below(u64::from(count))).ok()?,
+            PortAssignment::Random => {
+                let count = u64::from(range.end().checked_sub(*range.start())?) + 1;
+                range.start().checked_add(u16::try_from(self.rng.below(count)).ok()?)?
+            }
         };
-        let start = if range.contains(&wanted) { u32::from(wanted) - first } else { 0 };
-        // A port in the range, by its distance from where the search begins.
-        let port = |distance: u32| u16::try_from(first + (start + distance) % count).ok();
-        let is_free = |port: &u16| !self.owners.contains_key(&SocketAddr::new(address, *port));
-        let is_like = |port: &u16| port % 2 == internal % 2;
-        let found = (0..count).filter_map(port).find(|port| is_like(port) && is_free(port));
-        let found = found.or_else(|| (0..count).filter_map(port).find(is_free))?;
+        let ports = self.ports.entry(address).or_insert_with(Ports::new);
+        let like = ports.first_free(&range, start, Parity::Of(internal));
+        let found = like.or_else(|| ports.first_free(&range, start, Parity::Any))?;
         self.next_port = found.checked_add(1).unwrap_or(*self.config.ports.start());
         Some(found)
     }

@@ -11,4 +11,6 @@ mod rfc4787;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod support;
