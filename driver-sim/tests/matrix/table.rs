@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use driver_sim::Probability;
 use driver_sim::matrix::{Outcome, Report, table};
+use driver_sim::network::reachability::CandidateKind;
 
 use crate::support::print_figure;
 
@@ -43,6 +44,17 @@ fn the_report_is_the_table_and_the_extra_cases_from_what_happened() {
     assert_eq!(lines(&printed)[..12], table, "{printed}");
     assert!(printed.lines().skip(12).all(|line| line.contains(": ")), "{printed}");
     assert_eq!(extra.len(), 14, "{printed}");
+}
+
+#[test]
+fn what_is_not_as_expected_is_named_with_its_seed() {
+    let mut row = table().swap_remove(0);
+    row.cases.truncate(2);
+    row.cases[1].expected = [(CandidateKind::Host, CandidateKind::PeerReflexive)].into();
+    let report = Report::run_rows(Vec::new(), vec![row], 2, Probability::NEVER);
+    assert_eq!((report.worlds(), report.to_string().lines().last()), (4, Some("pub: h/h h/h")));
+    let disagreements: Vec<String> = report.disagreements().iter().map(ToString::to_string).collect();
+    assert_eq!(disagreements, ["pub/fw: h/h from seed 0, expected h/p", "pub/fw: h/h from seed 1, expected h/p"]);
 }
 
 #[test]
