@@ -88,6 +88,7 @@ mod statistics;
 mod stun;
 mod timers;
 mod transaction;
+pub mod turn;
 
 pub use agent::{IceAgent, PathStanding};
 pub use candidate::{AddRemoteCandidateError, CandidatePair, CandidateType, LocalCandidate, RemoteCandidate};
