@@ -206,7 +206,7 @@ impl TurnClient {
     pub fn bind_channel(&mut self, now: Timestamp, peer: SocketAddr) -> bool {
         match &mut self.state {
             State::Allocated(allocation) if allocation.relayed_for(peer.ip()).is_some() => {
-                allocation.permissions.want(peer.ip()) && allocation.channels.want(now, peer)
+                allocation.channels.want(now, peer) && allocation.permissions.await_binding(peer.ip())
             }
             _ => false,
         }
@@ -497,6 +497,7 @@ impl TurnClient {
             }
             (Request::Bind { channel, .. }, State::Allocated(allocation)) => {
                 if let Some(peer) = allocation.channels.refused(now, channel) {
+                    allocation.permissions.binding_failed(peer.ip());
                     self.events.push_back(TurnEvent::ChannelRefused { peer, error });
                 }
             }

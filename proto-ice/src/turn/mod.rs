@@ -38,7 +38,7 @@
 //! - A success response, and an error response to a request with credentials, changes nothing without valid integrity; the transaction lives on, and what it said is reported if
 //!   nothing better comes. 401 and 438 come without integrity by design (RFC 8489 §9.2.5). A 401 is answered once, before there are credentials, and ends the attempt if
 //!   the server has not yet proved that it knows the password; later it changes nothing. A 438 brings a new nonce and nothing else: another realm, another algorithm, or the
-//!   nonce that was just used, and it is discarded. Three in a row are answered.
+//!   nonce that was just used, and it is discarded. Three in a row are answered, so forging them quickly enough makes a request fail, as dropping it would.
 //! - A nonce that announces password algorithms without listing them is an attempt to bid down, and is not answered (RFC 8489 §9.2.1). Without the announcement, a
 //!   list that somebody removed cannot be missed: that is why TURN over UDP depends on good passwords.
 //! - The first answer may be a forged error or redirection; RFC 8489 §10 allows the latter without integrity. One redirection is followed, never to this host from elsewhere, and the

@@ -79,6 +79,24 @@ impl Permissions {
         }
     }
 
+    /// Counts on another request that will bring the permission: a ChannelBind. `false` if there are too many.
+    pub(crate) fn await_binding(&mut self, address: IpAddr) -> bool {
+        let has_room = self.entries.len() < MAXIMUM_PERMISSIONS;
+        if !self.entries.contains_key(&address) && has_room {
+            self.entries.insert(address, Permission { granted_until: None, state: PermissionState::Requested });
+        }
+        self.entries.contains_key(&address)
+    }
+
+    /// That other request has failed: the address is asked for by itself.
+    pub(crate) fn binding_failed(&mut self, address: IpAddr) {
+        if let Some(known) = self.entries.get_mut(&address)
+            && matches!(known.state, PermissionState::Requested)
+        {
+            known.state = PermissionState::Wanted(Company::Alone);
+        }
+    }
+
     /// Lets a permission run out. There is no way to end one earlier.
     pub(crate) fn forget(&mut self, address: IpAddr) {
         self.entries.remove(&address);
