@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use proto_machine::{LookupId, Path, SocketError, SocketId, SocketRequest, Timestamp};
 
-use crate::candidates::{AddressRank, ServerIndex};
+use crate::candidates::{AddressRank, RelayRank, ServerIndex};
 use crate::interface::{bind_address, is_link_local};
-use crate::{CandidateError, StunServer, StunServerHost};
+use crate::turn::TurnCredentials;
+use crate::{CandidateError, RelayServer, StunServer, StunServerHost};
 use proto_machine::InterfaceAddress;
 
 /// How often a server is asked again, so that the mapping of a NAT stays (RFC 8445 §5.1.1.4). RFC 4787 §4.3 gives mappings two minutes, real NATs half of one.
@@ -27,6 +28,8 @@ pub(crate) struct Gatherer {
     sockets_used: u16,
     servers: Vec<Server>,
     requests: Vec<Request>,
+    /// Whether server-reflexive addresses are wanted.
+    asks_for_bindings: bool,
     stage: Stage,
     socket_requests: VecDeque<SocketRequest>,
 }
@@ -57,6 +60,16 @@ struct Server {
     url: String,
     port: u16,
     addresses: ServerAddresses,
+    service: Service,
+}
+
+/// What a server is asked for.
+#[derive(Debug)]
+enum Service {
+    /// How it sees us.
+    Binding,
+    /// An allocation.
+    Relay(RelayRank, TurnCredentials),
 }
 
 #[derive(Debug)]
@@ -74,7 +87,15 @@ struct Request {
     socket: SocketId,
     path: Path,
     server: ServerIndex,
+    aim: Aim,
     state: RequestState,
+}
+
+/// What is to come of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Aim {
+    Binding,
+    Allocation,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +107,8 @@ enum RequestState {
         refresh_at: Timestamp,
     },
     Refreshing,
+    /// A TURN client has an allocation, and keeps it.
+    Allocated,
     Over,
 }
 
@@ -106,21 +129,29 @@ pub(crate) enum Answered {
 }
 
 impl Gatherer {
-    pub(crate) fn new(servers: &[StunServer], sockets_limit: usize) -> Self {
-        let servers = servers.iter().map(|server| Server {
-            url: server.url.clone(),
-            port: server.port,
-            addresses: match &server.host {
-                StunServerHost::Address(ip) => ServerAddresses::Known(vec![SocketAddr::new(*ip, server.port)]),
+    /// STUN servers come first, TURN servers behind them.
+    pub(crate) fn new(stun_servers: &[StunServer], turn_servers: &[RelayServer], sockets_limit: usize) -> Self {
+        let server = |url: &String, port, host: &StunServerHost, service| Server {
+            url: url.clone(),
+            port,
+            addresses: match host {
+                StunServerHost::Address(ip) => ServerAddresses::Known(vec![SocketAddr::new(*ip, port)]),
                 StunServerHost::Name(name) => ServerAddresses::Name(name.clone()),
             },
+            service,
+        };
+        let stun = stun_servers.iter().map(|stun| server(&stun.url, stun.port, &stun.host, Service::Binding));
+        let turn = (0..).map(RelayRank).zip(turn_servers).map(|(rank, turn)| {
+            server(&turn.url, turn.port, &turn.host, Service::Relay(rank, turn.credentials.clone()))
         });
+        let servers = stun.chain(turn);
         Self {
             sockets: BTreeMap::new(),
             sockets_limit,
             sockets_used: 0,
             servers: servers.collect(),
             requests: Vec::new(),
+            asks_for_bindings: true,
             stage: Stage::New,
             socket_requests: VecDeque::new(),
         }
@@ -237,6 +268,41 @@ impl Gatherer {
                 _ => RequestState::Asking,
             };
         }
+    }
+
+    /// The credentials for a request that is for an allocation.
+    pub(crate) fn credentials(&self, id: RequestId) -> Option<TurnCredentials> {
+        let request = self.requests.get(id.0).filter(|request| request.aim == Aim::Allocation)?;
+        match &self.servers.get(usize::from(request.server.0))?.service {
+            Service::Relay(_, credentials) => Some(credentials.clone()),
+            Service::Binding => None,
+        }
+    }
+
+    /// A TURN client has what it was asked for. `None` if nobody waits for it any more.
+    pub(crate) fn allocated(&mut self, id: RequestId) -> Option<(ServerIndex, RelayRank)> {
+        let request = self.requests.get_mut(id.0).filter(|request| matches!(request.state, RequestState::Asking))?;
+        let Service::Relay(rank, _) = self.servers.get(usize::from(request.server.0))?.service else {
+            return None;
+        };
+        request.state = RequestState::Allocated;
+        Some((request.server, rank))
+    }
+
+    /// A TURN server has no room: it is asked how it sees us instead (RFC 8445 §5.1.1.2). Returned is the error to report.
+    pub(crate) fn allocation_refused(&mut self, id: RequestId, code: u16, text: &str) -> Option<CandidateError> {
+        let error = self.request_failed(id, Some((code, text)))?;
+        let request = self.requests.get_mut(id.0)?;
+        if self.stage == Stage::Gathering && self.asks_for_bindings {
+            request.aim = Aim::Binding;
+            request.state = RequestState::Queued;
+        }
+        Some(error)
+    }
+
+    /// Only relayed addresses are wanted.
+    pub(crate) fn want_relays_only(&mut self) {
+        self.asks_for_bindings = false;
     }
 
     /// A server has answered with an address.
@@ -373,12 +439,17 @@ impl Gatherer {
                 let ServerAddresses::Known(addresses) = &server.addresses else {
                     continue;
                 };
+                let aim = match server.service {
+                    Service::Relay(..) => Aim::Allocation,
+                    Service::Binding if self.asks_for_bindings => Aim::Binding,
+                    Service::Binding => continue,
+                };
                 for &remote in addresses.iter().filter(|remote| can_ask(local, **remote)) {
                     let path = Path::udp(local, remote);
                     let is_planned =
                         |request: &Request| request.socket == socket && request.path == path && request.server == index;
                     if !self.requests.iter().any(is_planned) {
-                        self.requests.push(Request { socket, path, server: index, state: RequestState::Queued });
+                        self.requests.push(Request { socket, path, server: index, aim, state: RequestState::Queued });
                     }
                 }
             }

@@ -58,6 +58,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Relays
+//!
+//! With [`IceConfig::turn_servers`] the agent has a [`turn`] client for each socket and server. A relayed address is a base like any other: the path of its pairs, in candidates and in
+//! statistics, goes from the relayed address to the peer. What enters and leaves a socket goes between the socket and the server. No check is sent before the server has given permission; data
+//! goes over a channel as soon as there is one. [`IceTransportPolicy::Relay`] tells no other candidate to anybody, and answers nothing that comes to a socket itself.
+//!
+//! A 5-tuple carries one allocation: two agents that share a socket cannot both have one on the same server.
+//!
 //! # What a stranger can do
 //!
 //! Nothing but make counters count ([`DropReason`]). Requests without valid integrity are met with silence, responses without it are as if they had not come. Payload is
@@ -65,7 +73,7 @@
 //!
 //! # Left out
 //!
-//! TURN, ICE-TCP and mDNS names are not here yet; a relayed candidate *of the other agent* is one like any other. A restart is another generation of credentials: another agent. Of
+//! ICE-TCP, TURN over TCP and TLS, and mDNS names are not here yet. A restart is another generation of credentials: another agent. Of
 //! RFC 8445 the lite role is missing on this side, and ICMP errors are no input, since they can be forged (§7.2.5.2.2). The budget of one transaction per
 //! 5 ms over all agents of a process (§14.2) is the business of whoever owns them, through [`IceAgent::share_transaction_budget`]; one agent keeps to its own Ta.
 
@@ -92,7 +100,7 @@ pub mod turn;
 
 pub use agent::{IceAgent, PathStanding};
 pub use candidate::{AddRemoteCandidateError, CandidatePair, CandidateType, LocalCandidate, RemoteCandidate};
-pub use config::{AddressPolicy, IceConfig, IceLimits, StunServer, StunServerHost};
+pub use config::{AddressPolicy, IceConfig, IceLimits, IceTransportPolicy, RelayServer, StunServer, StunServerHost};
 pub use event::{CandidateError, IceEvent, IceGatheringState, IceTransportState};
 pub use parameters::{IceParameters, IcePassword, IceRole, SetRemoteParametersError};
 pub use proto_machine::InterfaceAddress;

@@ -1,11 +1,12 @@
 //! Datagrams in, payload in and out.
 
-use proto_machine::{Path, Room, Segments, Timestamp, Transmit, TransmitBuffer};
+use proto_machine::{Path, Segments, Timestamp, Transmit, TransmitBuffer};
 
+use super::relay::relay_at;
 use super::{IceAgent, RemoteSession};
 use crate::pair::PairState;
 use crate::stun::{MessageClass, StunDefect, StunMessage};
-use crate::{DropReason, IceTransportState};
+use crate::{DropReason, IceTransportPolicy, IceTransportState};
 
 /// How sure it is that a path belongs to an agent, in rising order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -30,6 +31,10 @@ impl IceAgent {
             self.drops.count(DropReason::Closed);
             return None;
         }
+        let (path, datagram) = match self.unwrap_relayed(now, path, datagram) {
+            Ok(relayed) => relayed?,
+            Err(datagram) => (path, datagram),
+        };
         match datagram.first() {
             Some(20..=63) => self.take_payload(now, path, datagram),
             Some(0..=3) => {
@@ -71,14 +76,16 @@ impl IceAgent {
         if pair.validation()?.consent.is_expired(now) {
             return None;
         }
-        // A direct path needs no room; a relayed one will.
-        let segments = buffer.with_room(Room::default(), write)?;
+        let transmit = match relay_at(&mut self.relays, path.local) {
+            Some(client) => client.wrap(now, path.remote, buffer, write)?,
+            None => Transmit { path, segments: write(buffer)? },
+        };
         let counters = &mut pair.counters;
-        counters.packets_sent += segments.count.get() as u64;
+        counters.packets_sent += transmit.segments.count.get() as u64;
         counters.bytes_sent += buffer.bytes().len() as u64;
         counters.last_packet_sent = Some(now);
         pair.last_sent_at = now;
-        Some(Transmit { path, segments })
+        Some(transmit)
     }
 
     /// How sure it is that what comes over this path is for this agent and no other.
@@ -133,7 +140,9 @@ impl IceAgent {
                 return;
             }
         };
-        if self.gatherer.socket_at(path.local).is_none() {
+        let is_open = self.config.transport_policy == IceTransportPolicy::All;
+        let is_ours = is_open && self.gatherer.socket_at(path.local).is_some();
+        if !is_ours && !self.is_relayed(path.local) {
             self.drops.count(DropReason::UnknownSocket);
             return;
         }

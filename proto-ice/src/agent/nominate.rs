@@ -128,7 +128,8 @@ impl IceAgent {
         }
         kept.push(selected);
         let is_base = |address| kept.iter().any(|path| path.local == address);
-        self.gatherer.release(is_base);
+        let relays = self.release_relays(now, is_base);
+        self.gatherer.release(|address| is_base(address) || relays.contains(&address));
         self.transactions.forget_gathering();
         let removed =
             self.checklist.retain(|path, pair| kept.contains(path) || (is_base(path.local) && pair.is_beyond_repair()));

@@ -11,8 +11,8 @@ use crate::stun::StunKey;
 use crate::timers::Timer;
 use crate::transaction::CHECK_TIMEOUT;
 use crate::{
-    AddRemoteCandidateError, IceParameters, IceRole, IceTransportState, PairCounters, RemoteCandidate,
-    SetRemoteParametersError,
+    AddRemoteCandidateError, IceParameters, IceRole, IceTransportPolicy, IceTransportState, PairCounters,
+    RemoteCandidate, SetRemoteParametersError,
 };
 use proto_machine::TransportProtocol;
 
@@ -85,9 +85,12 @@ impl IceAgent {
             }
         };
         self.expect_candidates(now);
-        for base in self.gatherer.open_addresses() {
-            self.pair(base, id, now);
+        if self.config.transport_policy == IceTransportPolicy::All {
+            for base in self.gatherer.open_addresses() {
+                self.pair(base, id, now);
+            }
         }
+        self.relay_to(now, id);
         self.settle(now);
         Ok(())
     }

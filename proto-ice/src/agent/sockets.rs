@@ -10,7 +10,7 @@ use crate::candidates::ServerReflexive;
 use crate::gather::{Answered, OpenedSocket, RequestId};
 use crate::interface::usable_addresses;
 use crate::transaction::Transaction;
-use crate::{IceTransportState, InterfaceAddress, PairFailure};
+use crate::{IceTransportPolicy, IceTransportState, InterfaceAddress, PairFailure};
 
 impl IceAgent {
     /// Asks for a socket at every usable address, in order of preference, and for the addresses of the STUN servers.
@@ -78,7 +78,12 @@ impl IceAgent {
     }
 
     fn add_host_candidate(&mut self, now: Timestamp, opened: OpenedSocket) {
-        if let Some(candidate) = self.local.candidates.add_host(opened.address, opened.rank) {
+        let candidate = self.local.candidates.add_host(opened.address, opened.rank);
+        if self.config.transport_policy == IceTransportPolicy::Relay {
+            // The socket serves to reach servers, and nothing else.
+            return;
+        }
+        if let Some(candidate) = candidate {
             self.outbox.candidate(candidate.clone());
         }
         let remotes: Vec<_> = self.remote.candidates.signalled_ids().collect();
@@ -88,9 +93,15 @@ impl IceAgent {
     }
 
     fn lose_socket(&mut self, base: SocketAddr) {
+        for base in self.lose_relays(base).into_iter().chain([base]) {
+            self.fail_pairs_of(base, PairFailure::SocketLost);
+        }
+    }
+
+    pub(super) fn fail_pairs_of(&mut self, base: SocketAddr, failure: PairFailure) {
         let paths: Vec<_> = self.checklist.iter().map(|(&path, _)| path).filter(|path| path.local == base).collect();
         for path in paths {
-            self.fail_pair(path, PairFailure::SocketLost);
+            self.fail_pair(path, failure);
         }
     }
 }

@@ -39,6 +39,7 @@ impl IceAgent {
             self.transactions.next_deadline().map(at("transaction")),
             self.next_paced().map(at("pacing")),
             self.next_consent_deadline(),
+            self.next_relay_deadline(),
             self.keepalive_due_at().map(at("keepalive")),
         ];
         deadlines.into_iter().fold(None, Deadline::earliest)

@@ -36,6 +36,9 @@ type Outgoing = (Path, Option<StunBuffer>);
 
 impl IceAgent {
     pub(super) fn transmit(&mut self, now: Timestamp, buffer: &mut TransmitBuffer) -> Option<Transmit> {
+        if let Some(transmit) = self.next_relay_message(now, buffer) {
+            return Some(transmit);
+        }
         if self.state == IceTransportState::Closed {
             return None;
         }
@@ -44,8 +47,13 @@ impl IceAgent {
             if let Some(pair) = self.checklist.get_mut(&path) {
                 pair.last_sent_at = now;
             }
-            if let Some(segments) = message.and_then(|message| put(buffer, message.bytes())) {
-                return Some(Transmit { path, segments });
+            let transmit = message.and_then(|message| self.put_on_path(now, path, message.bytes(), buffer));
+            if transmit.is_some() {
+                return transmit;
+            }
+            // A new TURN client has its first message ready.
+            if let Some(transmit) = self.next_relay_message(now, buffer) {
+                return Some(transmit);
             }
         }
     }
@@ -170,6 +178,12 @@ impl IceAgent {
 
     fn next_server_request(&mut self, now: Timestamp) -> Option<Outgoing> {
         let (request, path) = self.gatherer.next_request(now)?;
+        if let Some(credentials) = self.gatherer.credentials(request) {
+            self.start_relay(request, path, credentials);
+            self.gatherer.sent(request);
+            self.pacer.started(now, self.pacing(), Turn::Gathering);
+            return Some((path, None));
+        }
         let id = self.start(now, path, Purpose::Gathering(request));
         self.gatherer.sent(request);
         self.pacer.started(now, self.pacing(), Turn::Gathering);
@@ -266,7 +280,7 @@ impl IceAgent {
 }
 
 /// Writes a message as one datagram. `None` if the buffer has no room for it.
-fn put(buffer: &mut TransmitBuffer, message: &[u8]) -> Option<Segments> {
+pub(super) fn put(buffer: &mut TransmitBuffer, message: &[u8]) -> Option<Segments> {
     let mut segment = buffer.segment()?;
     if !segment.put(message) {
         return None;

@@ -23,7 +23,8 @@ pub struct TurnConfig {
     pub credentials: TurnCredentials,
     /// Which relayed addresses to ask for.
     pub families: RelayedFamilies,
-    /// How often a request is sent over UDP before it fails, 1 to 7. 7 by default, which takes 39.5 s (RFC 8489 §6.2.1); 4 take 11.5 s.
+    /// How often a request for an allocation is sent over UDP before it fails, 1 to 7. 7 by default, which takes 39.5 s (RFC 8489 §6.2.1); 4 take 11.5 s. Once there is an
+    /// allocation, it is worth 7.
     pub requests: u32,
 }
 
@@ -449,6 +450,7 @@ impl TurnClient {
             last_refusal: None,
         };
         let lifetime = allocation.lasts(now, sent_at, lifetime_of(message));
+        self.transactions.be_patient();
         self.state = State::Allocated(allocation);
         self.events.push_back(TurnEvent::Allocated(TurnAllocation { relayed, mapped, lifetime }));
     }

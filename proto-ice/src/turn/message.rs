@@ -143,6 +143,7 @@ impl<'a> TurnMessage<'a> {
     }
 
     /// CHANNEL-NUMBER (RFC 8656 §18.1): the first two bytes; the others are ignored.
+    #[cfg(any(test, feature = "test-server"))]
     pub(crate) fn channel_number(&self) -> Option<u16> {
         self.number(attribute::CHANNEL_NUMBER).and_then(|number| u16::try_from(number >> 16).ok())
     }
@@ -180,6 +181,7 @@ impl<'a> TurnMessage<'a> {
     }
 
     /// Whether it claims to be authentic, rightly or not.
+    #[cfg(any(test, feature = "test-server"))]
     pub(crate) fn has_integrity(&self) -> bool {
         self.sha1_at.is_some() || self.sha256_at.is_some()
     }
@@ -391,6 +393,16 @@ fn read_address(value: &[u8]) -> Option<SocketAddr> {
         _ => return None,
     };
     Some(SocketAddr::new(ip, u16::from_be_bytes([high, low])))
+}
+
+/// Whether a datagram of a server is for a TURN client: ChannelData, or STUN of another method than Binding.
+pub(crate) fn is_for_client(datagram: &[u8]) -> bool {
+    match datagram {
+        [0x40..=0x4f, ..] => true,
+        // RFC 8489 §5: the bits of the class lie between those of the method.
+        [first @ 0..=3, second, ..] => u16::from_be_bytes([*first, *second]) & 0x3eef != TurnMethod::Binding.code(),
+        _ => false,
+    }
 }
 
 /// Compares without telling by its duration where the first difference is.

@@ -72,3 +72,4 @@ pub use client::{RelayedData, RelayedFamilies, TurnClient, TurnConfig};
 pub use credentials::TurnCredentials;
 pub use event::{TurnAllocation, TurnDropCounters, TurnDropReason, TurnError, TurnEvent, TurnFailure, TurnReport};
 pub use framing::{FrameReader, Framing, FramingError};
+pub(crate) use message::is_for_client;

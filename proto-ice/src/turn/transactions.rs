@@ -99,6 +99,11 @@ impl Transactions {
         Self { entries: BTreeMap::new(), framing, requests: requests.clamp(1, REQUESTS) }
     }
 
+    /// From now on, requests are sent as often as RFC 8489 §6.2.1 says.
+    pub(crate) fn be_patient(&mut self) {
+        self.requests = REQUESTS;
+    }
+
     pub(crate) fn has_room(&self) -> bool {
         self.entries.len() < MAXIMUM_TRANSACTIONS
     }

@@ -22,4 +22,5 @@ mod hostile;
 mod nomination;
 mod pairs;
 mod rebinding;
+mod relay;
 mod roles;
