@@ -31,8 +31,10 @@ fn with_relay(transport_policy: IceTransportPolicy) -> IceConfig {
 }
 
 fn world_of(left: IceConfig, right: IceConfig) -> World {
-    let mut setup = Setup::default();
-    setup.sides = [Side::new(IceRole::Controlling, &ADDRESSES[..1]), Side::new(IceRole::Controlled, &ADDRESSES[1..])];
+    let mut setup = Setup {
+        sides: [Side::new(IceRole::Controlling, &ADDRESSES[..1]), Side::new(IceRole::Controlled, &ADDRESSES[1..])],
+        ..Setup::default()
+    };
     setup.sides[LEFT].config = left;
     setup.sides[RIGHT].config = right;
     let mut world = World::new(setup);
