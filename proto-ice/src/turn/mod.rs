@@ -61,6 +61,7 @@ mod event;
 mod framing;
 mod message;
 mod permissions;
+mod responses;
 #[cfg(feature = "test-server")]
 pub mod server;
 mod transactions;
