@@ -10,11 +10,11 @@ use stun_types::message::{MessageClass, TransactionId};
 
 use super::channels::Channels;
 use super::credentials::{Session, TurnCredentials};
-use super::event::{TurnAllocation, TurnDropCounters, TurnDropReason, TurnError, TurnEvent, TurnFailure, TurnReport};
+use super::event::{TurnDropCounters, TurnDropReason, TurnError, TurnEvent, TurnFailure, TurnReport};
 use super::framing::{ChannelData, Framing};
 use super::message::{IPV6, MessageWriter, TurnMessage, TurnMethod, attribute, family_of};
 use super::permissions::Permissions;
-use super::transactions::{Discarded, REQUESTS, Request, Transaction, Transactions};
+use super::transactions::{REQUESTS, Request, Transaction, Transactions};
 
 /// How a client behaves.
 #[derive(Clone, PartialEq, Eq, Debug)]
