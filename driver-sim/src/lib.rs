@@ -112,6 +112,7 @@ mod node;
 mod pcap;
 mod peer_node;
 mod replay;
+pub mod setup;
 mod stun_server;
 mod tick;
 mod topology;
