@@ -2,6 +2,7 @@
 
 use proto_machine::{Path, Segments, Timestamp, Transmit, TransmitBuffer};
 
+use super::nominate::Nomination;
 use super::relay::relay_at;
 use super::{IceAgent, RemoteSession};
 use crate::pair::PairState;
@@ -124,8 +125,23 @@ impl IceAgent {
             self.drops.count(DropReason::UnvalidatedPath);
         } else if !self.held.hold(path, datagram) {
             self.drops.count(DropReason::HeldFull);
+        } else {
+            self.check_anew(path);
         }
         None
+    }
+
+    /// The other agent sends data only where a check of its own has succeeded (RFC 8445 §12.1), so either our check or its answer is lost, or about to arrive. As after a
+    /// request (§7.3.1.4), a new check does not wait for the timeout of the old one. Whoever forges the source gains as many checks as datagrams are held, under
+    /// the same pacing.
+    fn check_anew(&mut self, path: Path) {
+        if self.nomination != Nomination::Concluded
+            && let Some(pair) = self.checklist.get(&path)
+            && let PairState::InProgress { transaction, .. } = pair.state
+        {
+            self.transactions.cancel(transaction);
+            self.checklist.trigger(path);
+        }
     }
 
     fn take_message(&mut self, now: Timestamp, path: Path, datagram: &[u8]) {

@@ -10,7 +10,7 @@ use super::{IceAgent, RemoteSession};
 use crate::pacer::Turn;
 use crate::pair::{Attempt, Pair, PairState};
 use crate::stun::{CheckRequest, Nominate, StunBuffer, TransactionId};
-use crate::transaction::{CheckAttributes, Ended, Purpose, Transaction};
+use crate::transaction::{Backoff, CheckAttributes, Ended, Purpose, Transaction};
 use crate::{IceConfig, IceTransportState};
 
 /// Tr: RFC 8445 §11 allows no smaller value.
@@ -127,7 +127,10 @@ impl IceAgent {
     }
 
     fn next_retransmission(&mut self, now: Timestamp) -> Option<Outgoing> {
-        let (id, path, purpose) = self.transactions.retransmit_due(now)?;
+        let checklist = &self.checklist;
+        let is_heard = |path| checklist.get(&path).is_some_and(Pair::is_authenticated_by_peer);
+        let backoff = |path| if is_heard(path) { Backoff::Steady } else { Backoff::Doubling };
+        let (id, path, purpose) = self.transactions.retransmit_due(now, backoff)?;
         let message = match purpose {
             Purpose::Check(attributes) | Purpose::Consent(attributes) => self.check(id, attributes),
             Purpose::Gathering(_) => StunBuffer::server_request(id).ok(),

@@ -131,13 +131,45 @@ fn what_is_held_is_dropped_if_validation_fails_and_bounded_by_configuration_and_
     lone.receive(PEER, &record(1));
     lone.receive(PEER, &record(2));
     assert_eq!(lone.drops(DropReason::HeldFull), 2);
-    let check = lone.take_checks().remove(0);
+    lone.run_for_millis(100);
+    let check = lone.take_checks().pop().unwrap();
     lone.refuse(&check, 400);
     assert_eq!(lone.receive(PEER, &record(3)), None);
     lone.receive_check(PEER);
     lone.run_for_millis(100);
     lone.validate(PEER);
     assert_eq!(lone.agent.poll_held(), None);
+}
+
+/// The peer sends data only where its own check has succeeded (RFC 8445 §12.1).
+#[test]
+fn payload_on_a_path_whose_check_is_open_is_followed_by_a_new_check_at_once() {
+    let mut lone = Lone::new(IceRole::Controlled);
+    lone.receive_check(PEER);
+    lone.run_for_millis(100);
+    let lost = lone.take_checks();
+    assert_eq!(lost.len(), 1);
+    lone.receive(PEER, &record(1));
+    lone.run_for_millis(0);
+    let again = lone.take_checks();
+    assert_eq!(again.len(), 1, "there is no waiting for a timeout");
+    assert_ne!(again[0].read().transaction(), lost[0].read().transaction());
+    lone.succeed(&again[0]);
+    assert_eq!(lone.agent.poll_held(), Some(record(1)));
+}
+
+/// Whoever forges the source of payload gains no more checks than datagrams are held, at the pace of all checks.
+#[test]
+fn payload_on_a_path_that_is_never_validated_is_followed_by_as_many_checks_as_datagrams_are_held() {
+    let mut lone = Lone::new(IceRole::Controlled);
+    lone.receive_check(PEER);
+    lone.run_for_millis(100);
+    lone.take_checks();
+    for number in 0..8 {
+        lone.receive(PEER, &record(number));
+        lone.run_for_millis(51);
+    }
+    assert_eq!(lone.take_checks().len(), 4);
 }
 
 /// What is held for an early check that turns out to be none of ours does not keep its room.
