@@ -56,7 +56,10 @@ fn print_round_trips() {
 fn print_percentiles(seeds: u64, loss: u32) {
     let scenario = Scenario { loss: Probability::percent(loss), ..Scenario::default() };
     let runs: Vec<SetupTimes> = (0..seeds).map(|seed| scenario.run(seed)).collect();
-    println!("\n{loss} % loss, {seeds} seeds, {:?} round trip: seconds until up on both sides", scenario.round_trip_time);
+    println!(
+        "\n{loss} % loss, {seeds} seeds, {:?} round trip: seconds until up on both sides",
+        scenario.round_trip_time
+    );
     println!("{:<12}{:>8}{:>8}{:>8}{:>8}{:>8}", "", "p50", "p90", "p99", "max", "never");
     for (name, layer) in LAYERS {
         let mut times: Vec<Duration> = runs.iter().filter_map(|run| run.both(layer)).collect();

@@ -123,7 +123,9 @@ impl Transaction {
             self.sent += 1;
             let age = now - self.sent_at;
             match backoff {
-                _ if age >= *last => self.schedule = Schedule::AwaitLast { until: now + INITIAL_RTO * LAST_WAIT_FACTOR },
+                _ if age >= *last => {
+                    self.schedule = Schedule::AwaitLast { until: now + INITIAL_RTO * LAST_WAIT_FACTOR }
+                }
                 Backoff::Steady if age < STEADY_PERIOD => *next_at = now + INITIAL_RTO,
                 // The timeout has doubled if it is as long as all before together, and one more.
                 Backoff::Steady | Backoff::Doubling => *next_at = now + age + INITIAL_RTO,
@@ -300,7 +302,8 @@ mod tests {
     fn item_19_a_check_to_an_agent_that_is_heard_is_sent_every_500_milliseconds_at_first() {
         let sent = [0, 500, 1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 7_500, 15_500, 31_500];
         assert_eq!(schedule(|_| Backoff::Steady), sent);
-        let heard_at = |at| move |now| if now < Timestamp::from_millis(at) { Backoff::Doubling } else { Backoff::Steady };
+        let heard_at =
+            |at| move |now| if now < Timestamp::from_millis(at) { Backoff::Doubling } else { Backoff::Steady };
         assert_eq!(schedule(heard_at(1_000)), [0, 500, 1_500, 2_000, 2_500, 3_000, 3_500, 7_500, 15_500, 31_500]);
         assert_eq!(schedule(heard_at(3_500)), [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500]);
     }

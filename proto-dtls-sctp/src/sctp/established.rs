@@ -14,6 +14,7 @@ use sctp_proto::{
 
 use super::guard::{self, Admitted, Context, PayloadProtocol};
 use super::handshake::Parameters;
+use super::opening::Opening;
 use super::outgoing::{self, Acknowledgement};
 use super::packet::{self, Chunk, Header, cause, chunk_type};
 use super::received::Received;
@@ -64,7 +65,7 @@ pub(super) struct Established {
     resets: Resets,
     received: Received,
     packets: VecDeque<Bytes>,
-    /// What the peer is answered without the association.
+    /// What goes out beside the association: answers to the peer, and copies of an OPEN.
     replies: VecDeque<Bytes>,
     /// Chunks that the association answers, since there was nothing left to send.
     answered: usize,
@@ -75,6 +76,7 @@ pub(super) struct Established {
     violation: Option<u16>,
     shutdown: Shutdown,
     window: WindowUpdate,
+    opening: Opening,
 }
 
 /// Whether the peer ends the association in order (RFC 9260 §9.2).
@@ -170,6 +172,7 @@ impl Established {
             burst: 0,
             violation: None,
             shutdown: Shutdown::NotBegun,
+            opening: Opening::new(settings.retransmission_timeout),
             window: WindowUpdate {
                 size: settings.receive_window,
                 peer_understands: peer.forward_tsn,
@@ -206,6 +209,7 @@ impl Established {
         header: Header,
         chunks: &[Chunk<'_>],
     ) -> Admitted {
+        self.opening.received(chunks);
         let reconfigures = chunks.iter().any(|chunk| chunk.kind == chunk_type::RE_CONFIG);
         let known = if reconfigures { self.association.stream_ids() } else { Vec::new() };
         let context = Context {
@@ -322,6 +326,11 @@ impl Established {
         {
             self.shutdown = Shutdown::Overdue;
         }
+        if let Some(copy) = self.opening.take_due(now)
+            && self.replies.len() < MAX_ANSWERS
+        {
+            self.replies.push_back(copy);
+        }
         let instant = self.clock.instant(now);
         if self.association.poll_timeout().is_some_and(|due| due <= instant) {
             self.wake();
@@ -331,7 +340,8 @@ impl Established {
 
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let guard = if let Shutdown::Begun { deadline } = self.shutdown { Some(deadline) } else { None };
-        self.association.poll_timeout().map(|due| self.clock.timestamp(due)).into_iter().chain(guard).min()
+        let due = self.association.poll_timeout().map(|due| self.clock.timestamp(due));
+        due.into_iter().chain(guard).chain(self.opening.due()).min()
     }
 
     pub(super) fn poll_packet(&mut self, now: Timestamp) -> Option<Bytes> {
@@ -363,8 +373,9 @@ impl Established {
             }
         }
         let packet = self.packets.pop_front();
-        if packet.is_none() {
-            self.answered = 0;
+        match &packet {
+            Some(packet) => self.opening.sent(now, packet),
+            None => self.answered = 0,
         }
         packet
     }

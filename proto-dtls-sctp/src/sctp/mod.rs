@@ -4,10 +4,12 @@ mod crc32c;
 mod established;
 mod guard;
 mod handshake;
+mod opening;
 mod outgoing;
 pub(crate) mod packet;
 mod received;
 mod resets;
+mod retransmission;
 
 use std::time::Duration;
 
@@ -145,6 +147,10 @@ impl Sctp {
         for chunk in chunks.iter().filter(|chunk| is_control(chunk.kind)) {
             self.handle_control(now, *chunk, events);
         }
+        if !concerns_setup && matches!(self.link, Link::SettingUp) && packet::checksum_is_valid(packet) {
+            let outcome = self.handshake.handle_cookie_ack();
+            self.conclude(now, outcome, events);
+        }
         let Link::Established(established) = &mut self.link else {
             // RFC 9260 §6: DATA in any other state is discarded.
             return;
@@ -203,6 +209,11 @@ impl Sctp {
             }
             _ => Outcome::Dropped,
         };
+        self.conclude(now, outcome, events);
+    }
+
+    /// Carries out what a chunk has led to.
+    fn conclude(&mut self, now: Timestamp, outcome: Outcome, events: &mut Vec<SctpEvent>) {
         match outcome {
             Outcome::Unchanged => {}
             Outcome::UnexpectedInit => self.counters.unexpected_inits += 1,
