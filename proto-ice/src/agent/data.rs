@@ -123,19 +123,20 @@ impl IceAgent {
         };
         if !is_authenticated {
             self.drops.count(DropReason::UnvalidatedPath);
-        } else if !self.held.hold(path, datagram) {
-            self.drops.count(DropReason::HeldFull);
-        } else {
-            self.check_anew(path);
+            return None;
         }
+        if !self.held.hold(path, datagram) {
+            self.drops.count(DropReason::HeldFull);
+        }
+        self.check_anew(path, datagram.len());
         None
     }
 
     /// The other agent sends data only where a check of its own has succeeded (RFC 8445 §12.1), so either our check or its answer is lost, or about to arrive. As after a
-    /// request (§7.3.1.4), a new check does not wait for the timeout of the old one. Whoever forges the source gains as many checks as datagrams are held, under
-    /// the same pacing.
-    fn check_anew(&mut self, path: Path) {
-        if self.nomination != Nomination::Concluded
+    /// request (§7.3.1.4), a new check does not wait for the timeout of the old one. It is no longer than what has come, so that whoever forges the source amplifies nothing.
+    fn check_anew(&mut self, path: Path, received: usize) {
+        if self.largest_check().is_some_and(|size| size <= received)
+            && self.nomination != Nomination::Concluded
             && let Some(pair) = self.checklist.get(&path)
             && let PairState::InProgress { transaction, .. } = pair.state
         {

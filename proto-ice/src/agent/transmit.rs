@@ -261,6 +261,17 @@ impl IceAgent {
         StunBuffer::check(&request, &identity.key).ok()
     }
 
+    /// Bytes of a check, at most; `None` as long as none can be sent. The message header is followed by USERNAME, PRIORITY, the role, USE-CANDIDATE, MESSAGE-INTEGRITY and
+    /// FINGERPRINT (RFC 8445 §7.1).
+    pub(super) fn largest_check(&self) -> Option<usize> {
+        let RemoteSession::Known(identity) = &self.remote.session else {
+            return None;
+        };
+        let (remote, local) = (&identity.parameters.username_fragment, &self.local.parameters.username_fragment);
+        let username = (remote.len() + 1 + local.len()).next_multiple_of(4);
+        Some(20 + 4 + username + 8 + 12 + 4 + 24 + 8)
+    }
+
     fn can_check(&self) -> bool {
         matches!(self.remote.session, RemoteSession::Known(_))
     }
