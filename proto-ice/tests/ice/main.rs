@@ -20,6 +20,7 @@ mod determinism;
 mod ending;
 mod hostile;
 mod nomination;
+mod order;
 mod pairs;
 mod rebinding;
 mod relay;
