@@ -380,6 +380,11 @@ impl Established {
         packet
     }
 
+    /// Takes back a packet that could not be sent.
+    pub(super) fn put_back(&mut self, packet: Bytes) {
+        self.packets.push_front(packet);
+    }
+
     /// Queues a packet of the association, if it is to be sent.
     fn queue(&mut self, now: Timestamp, packet: Bytes) {
         match packet.get(packet::HEADER_SIZE) {

@@ -142,6 +142,8 @@ enum State {
 pub(crate) enum Outcome {
     /// Nothing that concerns anybody else.
     Unchanged,
+    /// The COOKIE ECHO is on its way: data may ride on it (RFC 9260 §5.1 C).
+    CookieEchoed(Parameters),
     /// The association is established.
     Established(Parameters),
     /// The peer has proved that it lost the association and set up a new one, to which it gave this tag.
@@ -293,7 +295,7 @@ impl Handshake {
             retransmission: Retransmission::start(now, timeout),
         };
         self.send_cookie_echo();
-        Outcome::Unchanged
+        Outcome::CookieEchoed(peer)
     }
 
     /// Takes in COOKIE ECHO (RFC 9260 §5.2.4 and its table 12).

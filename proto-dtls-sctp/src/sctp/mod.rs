@@ -19,7 +19,7 @@ use proto_machine::{Deadline, Rng, Timestamp};
 use crate::{Reliability, SctpFailure, SctpFailureReason};
 use established::Established;
 pub(crate) use guard::PayloadProtocol;
-use handshake::{Handshake, Outcome};
+use handshake::{Handshake, Outcome, Parameters};
 use packet::{Chunk, Header, cause, chunk_type};
 
 /// The T bit of ABORT and SHUTDOWN COMPLETE: the verification tag is the sender's own (RFC 9260 §8.5.1).
@@ -47,6 +47,11 @@ pub(crate) struct SctpSettings {
 /// What has happened to the association.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SctpEvent {
+    /// Messages may be handed over. They go out with the COOKIE ECHO, if they fit, and else once it is established. Those of an earlier event of this kind are lost.
+    Prepared {
+        /// Streams in each direction: the smaller number.
+        streams: u16,
+    },
     /// It is established.
     Established {
         /// Streams in each direction: the smaller number.
@@ -94,6 +99,8 @@ pub(crate) struct Sctp {
 enum Link {
     /// The set-up goes on.
     SettingUp,
+    /// The COOKIE ECHO is under way, and the first packet of data with it.
+    Echoed(Echoed),
     /// Data flows.
     Established(Box<Established>),
     /// It is over.
@@ -103,6 +110,48 @@ enum Link {
         /// What is left to be read.
         remains: Option<Box<Established>>,
     },
+}
+
+/// What waits for the COOKIE ACK.
+struct Echoed {
+    established: Box<Established>,
+    /// The verification tag of the peer.
+    peer_tag: u32,
+    first_data: FirstData,
+}
+
+/// The first packet with data.
+enum FirstData {
+    /// There is none yet.
+    Awaited,
+    /// It does not fit behind the COOKIE ECHO.
+    TooLong(Bytes),
+    /// It goes out whenever the COOKIE ECHO does.
+    Riding(Bytes),
+}
+
+impl Echoed {
+    /// A COOKIE ECHO with the first data behind it (RFC 9260 §5.1 C: it may be bundled, and no other packet may be sent).
+    fn bundle(&mut self, now: Timestamp, cookie_echo: Bytes, limit: usize) -> Bytes {
+        if matches!(self.first_data, FirstData::Awaited)
+            && let Some(data) = self.established.poll_packet(now)
+        {
+            let fits = packet::bundled_length(&cookie_echo, &data) <= limit;
+            self.first_data = if fits { FirstData::Riding(data) } else { FirstData::TooLong(data) };
+        }
+        match &self.first_data {
+            FirstData::Riding(data) => packet::bundle(&cookie_echo, data),
+            FirstData::Awaited | FirstData::TooLong(_) => cookie_echo,
+        }
+    }
+
+    /// The association. Data that went out with a COOKIE ECHO that was lost is sent again like any other.
+    fn into_established(mut self) -> Box<Established> {
+        if let FirstData::TooLong(data) = self.first_data {
+            self.established.put_back(data);
+        }
+        self.established
+    }
 }
 
 impl Sctp {
@@ -147,7 +196,10 @@ impl Sctp {
         for chunk in chunks.iter().filter(|chunk| is_control(chunk.kind)) {
             self.handle_control(now, *chunk, events);
         }
-        if !concerns_setup && matches!(self.link, Link::SettingUp) && packet::checksum_is_valid(packet) {
+        if !concerns_setup
+            && matches!(self.link, Link::SettingUp | Link::Echoed(_))
+            && packet::checksum_is_valid(packet)
+        {
             let outcome = self.handshake.handle_cookie_ack();
             self.conclude(now, outcome, events);
         }
@@ -218,20 +270,44 @@ impl Sctp {
             Outcome::Unchanged => {}
             Outcome::UnexpectedInit => self.counters.unexpected_inits += 1,
             Outcome::Dropped => self.counters.chunks_skipped += 1,
-            Outcome::Established(peer) => match Established::new(now, self.settings(), self.handshake.local(), peer) {
-                Some(established) => {
-                    let streams = established.streams();
-                    self.link = Link::Established(Box::new(established));
-                    events.push(SctpEvent::Established { streams });
+            Outcome::CookieEchoed(peer) => self.prepare(now, peer, events),
+            Outcome::Established(peer) => {
+                if !matches!(&self.link, Link::Echoed(echoed) if echoed.peer_tag == peer.tag) {
+                    self.prepare(now, peer, events);
                 }
-                None => self.misbehaved(cause::PROTOCOL_VIOLATION, events),
-            },
+                self.establish(events);
+            }
             Outcome::Restarted { peer_tag } => {
                 // W3C knows no restart of an association: the new one is refused, the old one lost.
                 let failure = SctpFailure { cause_code: None, reason: SctpFailureReason::PeerRestarted };
                 let abort = packet::abort(self.handshake.header_to(peer_tag), cause::RESTART_WITH_NEW_ADDRESSES);
                 self.lose(failure, Some(abort), events);
             }
+        }
+    }
+
+    /// Makes the association that both sides have described, so that it can be given messages.
+    fn prepare(&mut self, now: Timestamp, peer: Parameters, events: &mut Vec<SctpEvent>) {
+        match Established::new(now, self.settings(), self.handshake.local(), peer) {
+            Some(established) => {
+                let streams = established.streams();
+                let established = Box::new(established);
+                self.link = Link::Echoed(Echoed { established, peer_tag: peer.tag, first_data: FirstData::Awaited });
+                events.push(SctpEvent::Prepared { streams });
+            }
+            None => self.misbehaved(cause::PROTOCOL_VIOLATION, events),
+        }
+    }
+
+    fn establish(&mut self, events: &mut Vec<SctpEvent>) {
+        match std::mem::replace(&mut self.link, Link::SettingUp) {
+            Link::Echoed(echoed) => {
+                let established = echoed.into_established();
+                events.push(SctpEvent::Established { streams: established.streams() });
+                self.link = Link::Established(established);
+            }
+            // It could not be made.
+            other => self.link = other,
         }
     }
 
@@ -275,7 +351,7 @@ impl Sctp {
         }
         let remains = match std::mem::replace(&mut self.link, Link::SettingUp) {
             Link::Established(established) => Some(established),
-            Link::SettingUp | Link::Closed { .. } => None,
+            Link::SettingUp | Link::Echoed(_) | Link::Closed { .. } => None,
         };
         self.link = Link::Closed { last_packet, remains };
         events.push(SctpEvent::Lost(failure));
@@ -293,7 +369,7 @@ impl Sctp {
 
     pub(crate) fn handle_timeout(&mut self, now: Timestamp, events: &mut Vec<SctpEvent>) {
         match &mut self.link {
-            Link::SettingUp => self.handshake.handle_timeout(now),
+            Link::SettingUp | Link::Echoed(_) => self.handshake.handle_timeout(now),
             Link::Established(established) => {
                 established.handle_timeout(now);
                 self.collect(events);
@@ -304,7 +380,9 @@ impl Sctp {
 
     pub(crate) fn poll_timeout(&self) -> Option<Deadline> {
         match &self.link {
-            Link::SettingUp => self.handshake.poll_timeout().map(|at| Deadline { at, reason: "sctp set-up" }),
+            Link::SettingUp | Link::Echoed(_) => {
+                self.handshake.poll_timeout().map(|at| Deadline { at, reason: "sctp set-up" })
+            }
             Link::Established(established) => established.poll_timeout().map(|at| Deadline { at, reason: "sctp" }),
             Link::Closed { .. } => None,
         }
@@ -315,25 +393,32 @@ impl Sctp {
         if let Link::Closed { last_packet, .. } = &mut self.link {
             return last_packet.take();
         }
-        let packet = self.handshake.poll_packet().or_else(|| match &mut self.link {
-            Link::Established(established) => established.poll_packet(now),
-            Link::SettingUp | Link::Closed { .. } => None,
-        });
+        let packet = match (self.handshake.poll_packet(), &mut self.link) {
+            (Some(packet), Link::Echoed(echoed)) if packet::begins_with(&packet, chunk_type::COOKIE_ECHO) => {
+                Some(echoed.bundle(now, packet, self.settings.packet_size))
+            }
+            (Some(packet), _) => Some(packet),
+            (None, Link::Established(established)) => established.poll_packet(now),
+            (None, Link::SettingUp | Link::Echoed(_) | Link::Closed { .. }) => None,
+        };
         self.collect(events);
         packet
     }
 
     /// Makes a stream known on this side.
     pub(crate) fn open_stream(&mut self, stream: u16) {
-        if let Link::Established(established) = &mut self.link {
-            established.open_stream(stream);
+        match &mut self.link {
+            Link::Established(established) | Link::Echoed(Echoed { established, .. }) => {
+                established.open_stream(stream);
+            }
+            Link::SettingUp | Link::Closed { .. } => {}
         }
     }
 
     /// Hands over a message, and says whether it was taken.
     pub(crate) fn write(&mut self, message: OutgoingMessage) -> bool {
         match &mut self.link {
-            Link::Established(established) => established.write(message),
+            Link::Established(established) | Link::Echoed(Echoed { established, .. }) => established.write(message),
             Link::SettingUp | Link::Closed { .. } => false,
         }
     }
@@ -342,7 +427,7 @@ impl Sctp {
     pub(crate) fn buffered(&mut self, stream: u16) -> usize {
         match &mut self.link {
             Link::Established(established) => established.buffered(stream),
-            Link::SettingUp | Link::Closed { .. } => 0,
+            Link::SettingUp | Link::Echoed(_) | Link::Closed { .. } => 0,
         }
     }
 
@@ -358,7 +443,7 @@ impl Sctp {
         let message = match &mut self.link {
             Link::Established(established) => established.read(stream),
             Link::Closed { remains, .. } => remains.as_mut()?.read(stream),
-            Link::SettingUp => None,
+            Link::SettingUp | Link::Echoed(_) => None,
         };
         self.collect(events);
         message

@@ -130,6 +130,27 @@ pub(crate) fn single(header: Header, kind: u8, flags: u8, value: &[u8]) -> Bytes
     writer.finish()
 }
 
+/// Whether the first chunk of a packet is of this kind.
+pub(crate) fn begins_with(packet: &[u8], kind: u8) -> bool {
+    packet.get(HEADER_SIZE) == Some(&kind)
+}
+
+/// The length of [`bundle`].
+pub(crate) fn bundled_length(first: &[u8], second: &[u8]) -> usize {
+    first.len() + second.len().saturating_sub(HEADER_SIZE)
+}
+
+/// The chunks of two packets with the same header in one.
+pub(crate) fn bundle(first: &[u8], second: &[u8]) -> Bytes {
+    let mut bytes = first.to_vec();
+    bytes.extend_from_slice(second.get(HEADER_SIZE..).unwrap_or_default());
+    if let Some(field) = bytes.get_mut(8..12) {
+        // RFC 9260 §6.8: the checksum is computed over a packet whose field is zero.
+        field.fill(0);
+    }
+    Writer { bytes }.finish()
+}
+
 /// An ABORT with one cause (RFC 9260 §3.3.7).
 pub(crate) fn abort(header: Header, cause_code: u16) -> Bytes {
     let [high, low] = cause_code.to_be_bytes();
