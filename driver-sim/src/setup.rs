@@ -10,16 +10,16 @@
 //! assert!(times.open().unwrap() <= 4 * Scenario::default().round_trip_time);
 //! ```
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use peer_core::{
-    Certificate, Configuration, DataChannelOptions, Entropy, IceConnectionState, InterfaceAddress, Peer, PeerEvent,
-    SignalingState,
+    Certificate, Configuration, DataChannelOptions, DtlsTransportState, Entropy, IceConnectionState, InterfaceAddress,
+    Peer, PeerEvent, SctpTransportState, SignalingState,
 };
-use peer_core::{DtlsTransportState, SctpTransportState};
-use proto_machine::{Received, Seed, SocketEvent, Timestamp, TransmitBuffer};
+use proto_machine::{Machine, Received, Seed, SocketEvent, Timestamp, TransmitBuffer};
 
 use crate::{
     Application, Handle, LinkConfig, Node, NodeAction, NodeId, PeerNode, Probability, Signal, SignallingRole, World,
@@ -149,7 +149,8 @@ impl Scenario {
             Side::Offerer => (address(Side::Offerer, offerer), address(Side::Answerer, answerer)),
             Side::Answerer => (address(Side::Answerer, answerer), address(Side::Offerer, offerer)),
         });
-        Shaped { node: PeerNode::new(peer, observer, role), only_path, dtls_client: self.dtls_client }
+        let node = PeerNode::new(peer, observer, role);
+        Shaped { node, only_path, dtls_client: self.dtls_client, wake_ups: BTreeMap::new() }
     }
 
     fn local_addresses(self, side: Side) -> Vec<IpAddr> {
@@ -216,13 +217,14 @@ impl Application for Observer {
     }
 }
 
-/// A [`PeerNode`] that hears nothing but on one path, and an offer that says who is the DTLS client.
+/// A [`PeerNode`] that hears nothing but on one path, an offer that says who is the DTLS client, and a count of what wakes it.
 #[derive(Debug)]
 pub struct Shaped<A> {
     node: PeerNode<A>,
     /// The local and the remote address between which datagrams arrive; all if `None`.
     only_path: Option<(IpAddr, IpAddr)>,
     dtls_client: Side,
+    wake_ups: BTreeMap<&'static str, u64>,
 }
 
 impl<A: Application> Shaped<A> {
@@ -230,6 +232,12 @@ impl<A: Application> Shaped<A> {
     #[must_use]
     pub fn observer(&self) -> &A {
         self.node.application()
+    }
+
+    /// How often the peer was woken by a deadline of its own, for each reason.
+    #[must_use]
+    pub fn wake_ups(&self) -> &BTreeMap<&'static str, u64> {
+        &self.wake_ups
     }
 
     /// The peer.
@@ -266,6 +274,9 @@ impl<A: Application> Node<Signal> for Shaped<A> {
     }
 
     fn handle_timeout(&mut self, now: Timestamp) {
+        if let Some(deadline) = self.peer().poll_timeout().filter(|deadline| deadline.at <= now) {
+            *self.wake_ups.entry(deadline.reason).or_default() += 1;
+        }
         self.node.handle_timeout(now);
     }
 

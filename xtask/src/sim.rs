@@ -5,12 +5,15 @@ use std::path::Path;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+use crate::sim_setup;
 use crate::steps::{cargo, run};
 
 #[derive(Subcommand)]
 pub(crate) enum Simulation {
     /// Two peers behind every pair of NATs, without a relay: who connects, and by which candidates
     Nat(NatOptions),
+    /// How long connections take to come about, layer by layer, with and without loss
+    Setup(sim_setup::SetupOptions),
 }
 
 #[derive(Args)]
@@ -34,7 +37,13 @@ pub(crate) struct NatOptions {
 
 /// Builds the simulation, and runs it.
 pub(crate) fn sim(root: &Path, simulation: &Simulation) -> Result<()> {
-    let Simulation::Nat(options) = simulation;
+    match simulation {
+        Simulation::Nat(options) => nat(root, options),
+        Simulation::Setup(options) => sim_setup::setup(root, options),
+    }
+}
+
+fn nat(root: &Path, options: &NatOptions) -> Result<()> {
     let mut command = cargo();
     command.args([
         "run",
