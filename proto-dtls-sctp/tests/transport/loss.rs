@@ -70,7 +70,7 @@ fn a_handshake_that_nobody_answers_is_tried_until_its_time_limit_and_then_fails(
     let pauses: Vec<Duration> = sent.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!((15..40).contains(&sent.len()), "{pauses:?}");
     assert!(pair.now - *sent.last().unwrap() < Duration::from_secs(20), "{pauses:?}");
-    assert!(pauses.iter().take(4).all(|&pause| pause <= Duration::from_secs(1)), "{pauses:?}");
+    assert!(pauses.iter().take(4).all(|&pause| pause <= Duration::from_millis(1_250)), "{pauses:?}");
 }
 
 #[test]
