@@ -72,7 +72,8 @@
 //! likely to work, in the order of their priorities: those with a public remote address, and those inside one network (a /24 of IPv4, a /64 of IPv6). Priorities stay
 //! what both agents agree on, so nomination does not change; only what would have to wait for dozens of container bridges and tunnels does not.
 //!
-//! A check is retransmitted with doubling timeouts, seven times in all. On a pair on which the other agent is heard it is sent every 500 ms for 3.5 s before they double.
+//! A check is sent seven times, with timeouts that double from 500 ms. On a pair on which the other agent is heard they begin to do so after 1.5 s, if signalling has
+//! named its address, so that it cannot be that of somebody else.
 //! Payload on a pair whose check is open is followed by a new check at once, if it is no shorter than that: the other agent sends it only where its own check has succeeded.
 //!
 //! # What a stranger can do

@@ -11,7 +11,7 @@ use crate::pacer::Turn;
 use crate::pair::{Attempt, Pair, PairState};
 use crate::stun::{CheckRequest, Nominate, StunBuffer, TransactionId};
 use crate::transaction::{Backoff, CheckAttributes, Ended, Purpose, Transaction};
-use crate::{IceConfig, IceTransportState};
+use crate::{CandidateType, IceConfig, IceTransportState};
 
 /// Tr: RFC 8445 §11 allows no smaller value.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -127,9 +127,12 @@ impl IceAgent {
     }
 
     fn next_retransmission(&mut self, now: Timestamp) -> Option<Outgoing> {
-        let checklist = &self.checklist;
-        let is_heard = |path| checklist.get(&path).is_some_and(Pair::is_authenticated_by_peer);
-        let backoff = |path| if is_heard(path) { Backoff::Steady } else { Backoff::Doubling };
+        let (checklist, candidates) = (&self.checklist, &self.remote.candidates);
+        // The source of a check may be forged; only an address that signalling has named is known to be one of the other agent.
+        let is_named = |id| candidates.get(id).is_some_and(|remote| remote.kind != CandidateType::PeerReflexive);
+        let is_heard = |pair: &Pair| pair.is_authenticated_by_peer() && is_named(pair.remote);
+        let backoff =
+            |path| if checklist.get(&path).is_some_and(is_heard) { Backoff::Steady } else { Backoff::Doubling };
         let (id, path, purpose) = self.transactions.retransmit_due(now, backoff)?;
         let message = match purpose {
             Purpose::Check(attributes) | Purpose::Consent(attributes) => self.check(id, attributes),

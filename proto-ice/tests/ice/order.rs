@@ -66,3 +66,28 @@ fn pairs_that_are_as_likely_as_each_other_are_checked_by_priority() {
         assert_eq!(remotes, hosts);
     }
 }
+
+/// Item 19 (RFC 8445 §14.3). Whoever knows a check can send it again from a forged source: it gains nothing.
+#[test]
+fn a_check_is_repeated_sooner_where_the_peer_is_heard_at_an_address_that_signalling_has_named() {
+    const PEER: &str = "198.51.100.2:6000";
+    let checks = |named: bool, heard: bool| {
+        let mut lone = Lone::new(IceRole::Controlled);
+        if named {
+            lone.add_host(PEER);
+        }
+        if heard {
+            lone.receive_check(PEER);
+        }
+        lone.run_for(Duration::from_secs(60));
+        let checks = lone.take_checks();
+        // Of the latest transaction: the check of the peer may have begun another.
+        let latest = checks.last().unwrap().read().transaction();
+        let latest: Vec<_> = checks.iter().filter(|check| check.read().transaction() == latest).collect();
+        latest.iter().map(|check| (check.at - latest[0].at).as_millis()).collect::<Vec<_>>()
+    };
+    let doubling = [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500];
+    assert_eq!(checks(true, true), [0, 500, 1_000, 1_500, 3_500, 7_500, 15_500]);
+    assert_eq!(checks(true, false), doubling);
+    assert_eq!(checks(false, true), doubling);
+}
