@@ -68,10 +68,10 @@ pub(crate) struct RelayedAddress<'a> {
     pub(crate) address: SocketAddr,
     /// Where the server sees us, if that may be told.
     pub(crate) related: Option<SocketAddr>,
-    /// The socket that the server is reached from.
-    pub(crate) base: SocketAddr,
+    /// That of the socket that the server is reached from.
+    pub(crate) address_rank: AddressRank,
     pub(crate) server: SocketAddr,
-    pub(crate) rank: RelayRank,
+    pub(crate) relay_rank: RelayRank,
     pub(crate) url: &'a str,
 }
 
@@ -143,12 +143,11 @@ impl LocalCandidates {
             return None;
         }
         // Each server has two places, one for either family: IPv6 first (RFC 8421 §4).
-        let place = relayed.rank.0.saturating_mul(2).saturating_add(u8::from(relayed.address.is_ipv4()));
-        let preference = self.local_preference(relayed.base, ServerIndex(place));
-        let rank = self.hosts.iter().find(|host| host.base == relayed.base).map_or(AddressRank(0), |host| host.rank);
+        let place = relayed.relay_rank.0.saturating_mul(2).saturating_add(u8::from(relayed.address.is_ipv4()));
+        let preference = preference_of(relayed.address_rank, ServerIndex(place));
         let priority = candidate_priority(CandidateType::Relayed, preference);
         let id = LocalId(self.entries.len());
-        self.hosts.push(Host { id, base: relayed.address, rank });
+        self.hosts.push(Host { id, base: relayed.address, rank: relayed.address_rank });
         let server = Some(relayed.server.ip());
         self.push(CandidateType::Relayed, relayed.address, relayed.address, priority, server);
         if let Some(entry) = self.entries.get_mut(id.0) {
@@ -209,11 +208,15 @@ impl LocalCandidates {
         (place + 1).to_string()
     }
 
-    /// RFC 8445 §5.1.2.1: 65535 for a single address, unique among the candidates of a type.
     fn local_preference(&self, base: SocketAddr, server: ServerIndex) -> u16 {
-        let rank = self.hosts.iter().find(|host| host.base == base).map_or(0, |host| host.rank.0);
-        u16::MAX.saturating_sub(rank.saturating_mul(16)).saturating_sub(u16::from(server.0))
+        let rank = self.hosts.iter().find(|host| host.base == base).map_or(AddressRank(0), |host| host.rank);
+        preference_of(rank, server)
     }
+}
+
+/// RFC 8445 §5.1.2.1: 65535 for a single address, unique among the candidates of a type.
+fn preference_of(AddressRank(rank): AddressRank, ServerIndex(server): ServerIndex) -> u16 {
+    u16::MAX.saturating_sub(rank.saturating_mul(16)).saturating_sub(u16::from(server))
 }
 
 /// The candidates of the other agent.

@@ -64,7 +64,13 @@
 //! statistics, goes from the relayed address to the peer. What enters and leaves a socket goes between the socket and the server. No check is sent before the server has given permission; data
 //! goes over a channel as soon as there is one. [`IceTransportPolicy::Relay`] tells no other candidate to anybody, and answers nothing that comes to a socket itself.
 //!
-//! A 5-tuple carries one allocation: two agents that share a socket cannot both have one on the same server.
+//! A 5-tuple carries one allocation: two agents that share a socket cannot both have one on the same server. Whoever shares sockets among agents says so with
+//! [`IceAgent::separate_relay_sockets`]: then each allocation has a socket of its own, which [`IceAgent::is_relay_socket`] tells from those that may be shared. If a server
+//! says that the 5-tuple is in use all the same (437), another socket is tried, twice.
+//!
+//! # Why it does not connect
+//!
+//! [`IceAgent::report`] lists candidates, servers, pairs, checks, errors and times, and says in words what stands in the way.
 //!
 //! # The order of checks
 //!
@@ -103,6 +109,7 @@ mod outbox;
 mod pacer;
 mod pair;
 mod parameters;
+mod report;
 mod statistics;
 mod stun;
 mod timers;
@@ -115,6 +122,10 @@ pub use config::{AddressPolicy, IceConfig, IceLimits, IceTransportPolicy, RelayS
 pub use event::{CandidateError, IceEvent, IceGatheringState, IceTransportState};
 pub use parameters::{IceParameters, IcePassword, IceRole, SetRemoteParametersError};
 pub use proto_machine::InterfaceAddress;
+pub use report::{
+    AttemptGoal, AttemptOutcome, IceReport, IceTimes, LookupOutcome, RefusedPeer, RemoteKnowledge, ServerAttempt,
+    ServerReport,
+};
 pub use statistics::{
     CandidatePairState, CandidatePairStatistics, DropCounters, DropReason, IceStatistics, PairCounters, PairFailure,
 };

@@ -158,7 +158,7 @@ impl IceAgent {
             }
         };
         let is_open = self.config.transport_policy == IceTransportPolicy::All;
-        let is_ours = is_open && self.gatherer.socket_at(path.local).is_some();
+        let is_ours = is_open && self.gatherer.is_candidate(path.local);
         if !is_ours && !self.is_relayed(path.local) {
             self.drops.count(DropReason::UnknownSocket);
             return;

@@ -5,6 +5,7 @@
 mod data;
 mod nominate;
 mod relay;
+mod report;
 mod requests;
 mod responses;
 mod signalling;
@@ -34,8 +35,9 @@ use crate::timers::Timer;
 use crate::transaction::Transactions;
 use crate::turn::TurnClient;
 use crate::{
-    CandidatePair, CandidatePairStatistics, CandidateType, DropCounters, IceConfig, IceEvent, IceGatheringState,
-    IceParameters, IceRole, IceStatistics, IceTransportPolicy, IceTransportState, LocalCandidate, RemoteCandidate,
+    CandidateError, CandidatePair, CandidatePairStatistics, CandidateType, DropCounters, IceConfig, IceEvent,
+    IceGatheringState, IceParameters, IceRole, IceStatistics, IceTimes, IceTransportPolicy, IceTransportState,
+    LocalCandidate, RefusedPeer, RemoteCandidate,
 };
 pub use data::PathStanding;
 use nominate::Nomination;
@@ -76,6 +78,10 @@ pub struct IceAgent {
     drops: DropCounters,
     selected_pair_changes: u64,
     stale_signalling: u64,
+    times: IceTimes,
+    /// What was told of sockets and servers.
+    errors: Vec<(Timestamp, CandidateError)>,
+    refused_peers: Vec<RefusedPeer>,
 }
 
 /// What this agent is known by.
@@ -157,6 +163,9 @@ impl IceAgent {
             drops: DropCounters::default(),
             selected_pair_changes: 0,
             stale_signalling: 0,
+            times: IceTimes::default(),
+            errors: Vec::new(),
+            refused_peers: Vec::new(),
             config,
         }
     }
@@ -249,7 +258,7 @@ impl IceAgent {
         self.dismiss_relays(now, |_| true);
         self.remote.session = RemoteSession::Awaited(EarlyChecks::new(0));
         self.outbox.clear();
-        self.gatherer.close();
+        self.gatherer.close(now);
         self.checklist.clear();
         self.transactions.clear();
         self.held.clear();
@@ -267,9 +276,13 @@ impl IceAgent {
         self.select(now);
         self.bind_channel(now);
         self.nominate(now);
-        self.gatherer.complete_if_idle();
-        self.derive_state();
+        for error in self.gatherer.complete_if_idle() {
+            self.report_error(now, error);
+        }
+        self.derive_state(now);
+        self.verify_relay(now);
         self.dismiss_idle_relays(now);
+        self.note_times(now);
     }
 
     fn valid_pairs(&self) -> impl Iterator<Item = (Path, &Pair)> {
@@ -306,7 +319,11 @@ impl Machine for IceAgent {
         self.transmit(now, buffer)
     }
 
+    /// Sockets stay open until their last message to a TURN server has been handed out.
     fn poll_socket_request(&mut self) -> Option<SocketRequest> {
+        if !self.departing_relays.is_empty() {
+            return None;
+        }
         self.gatherer.poll_socket_request()
     }
 

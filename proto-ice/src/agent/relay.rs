@@ -3,21 +3,21 @@
 //! A relayed address is a base like any other: a pair of it has the path from the relayed address to the peer. Only where datagrams enter and leave the agent is it known that
 //! they travel between our socket and the server in an envelope. A pair exists once the server has given permission for the address of the peer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use proto_machine::{Deadline, Machine, Path, Timestamp, Transmit, TransmitBuffer};
+use proto_machine::{Deadline, Machine, Path, SocketId, Timestamp, Transmit, TransmitBuffer};
 
 use super::IceAgent;
 use super::transmit::put;
 use crate::candidate::is_usable_remote;
 use crate::candidates::{RelayedAddress, RemoteId, ServerReflexive};
 use crate::config::IceTransportPolicy;
-use crate::gather::{RequestId, Stage};
+use crate::gather::{Allocated, Failure, RequestId, Stage};
 use crate::turn::{
     RelayedFamilies, TurnAllocation, TurnClient, TurnConfig, TurnCredentials, TurnError, TurnEvent, TurnReport,
     is_for_client,
 };
-use crate::{IceTransportState, PairFailure};
+use crate::{IceTransportState, PairFailure, RefusedPeer};
 
 /// All of gathering waits for the slowest server: like a STUN server, it is given up after 11.5 s.
 const ALLOCATE_REQUESTS: u32 = 4;
@@ -44,8 +44,60 @@ impl IceAgent {
 
     pub(super) fn start_relay(&mut self, request: RequestId, path: Path, credentials: TurnCredentials) {
         let config = TurnConfig { families: RelayedFamilies::Both, requests: ALLOCATE_REQUESTS, credentials };
-        let client = TurnClient::new(path, config, &self.rng.seed());
+        let mut client = TurnClient::new(path, config, &self.rng.seed());
+        // RFC 8445 §14.2: the first request is the transaction that has been paced; so is each that follows.
+        client.hold_requests();
+        client.allow_request();
         self.relays.push(Relay { request, client, relayed: Vec::new() });
+    }
+
+    /// When there is a request to a TURN server to start, which has to wait for its turn.
+    pub(super) fn next_relay_request_at(&self) -> Option<Timestamp> {
+        self.relays.iter().filter_map(|relay| relay.client.next_request_at()).min()
+    }
+
+    /// Lets one request to a TURN server start. Returned is where it goes.
+    pub(super) fn allow_relay_request(&mut self, now: Timestamp) -> Option<Path> {
+        let is_due = |relay: &&mut Relay| relay.client.next_request_at().is_some_and(|at| at <= now);
+        let relay = self.relays.iter_mut().find(is_due)?;
+        relay.client.allow_request();
+        Some(relay.client.path())
+    }
+
+    /// Whether a TURN server has yet to say whether it lets through a candidate of the other agent.
+    pub(super) fn awaits_permissions(&self, now: Timestamp) -> bool {
+        let addresses = self.remote.candidates.signalled_ids().filter_map(|id| self.remote.candidates.get(id));
+        let addresses: Vec<IpAddr> = addresses.map(|candidate| candidate.address.ip()).collect();
+        let awaits = |relay: &Relay| addresses.iter().any(|address| relay.client.awaits_permission(now, *address));
+        self.relays.iter().any(awaits)
+    }
+
+    /// Nothing is heard over the path for data: the server may have lost the allocation that it goes through, which it tells if asked.
+    pub(super) fn verify_relay(&mut self, now: Timestamp) {
+        if self.state == IceTransportState::Disconnected
+            && let Some(path) = self.data_path
+            && let Some(client) = relay_at(&mut self.relays, path.local)
+        {
+            client.verify(now);
+        }
+    }
+
+    /// A server takes too long.
+    pub(super) fn give_up_relay(&mut self, now: Timestamp, request: RequestId) {
+        let failure = Failure::Other("the server takes too long".to_owned());
+        self.dismiss_relays(now, |relay| relay.request == request);
+        self.server_failed(now, request, &failure);
+    }
+
+    /// From now on each allocation has a socket of its own: for agents that share the others. To be called before [`gather`](Self::gather).
+    pub fn separate_relay_sockets(&mut self) {
+        self.gatherer.separate_relay_sockets();
+    }
+
+    /// Whether a socket that this agent asks for is for one allocation, and may not be shared with another agent (RFC 8656 §2.2: one allocation for each 5-tuple).
+    #[must_use]
+    pub fn is_relay_socket(&self, socket: SocketId) -> bool {
+        self.gatherer.is_relay_socket(socket)
     }
 
     /// Whether an address is one of ours at a server.
@@ -184,8 +236,9 @@ impl IceAgent {
             match event {
                 TurnEvent::Allocated(allocation) => self.relay_allocated(now, request, allocation),
                 TurnEvent::PermissionGranted(_) => self.pair_relayed(now, request),
-                TurnEvent::Failed(error) => self.relay_failed(request, &error),
-                // A peer that the server does not let through has no pair; the others need nothing done.
+                TurnEvent::Failed(error) => self.relay_failed(now, request, &error),
+                TurnEvent::PermissionRefused { address, error } => self.peer_refused(request, address, error),
+                // The others need nothing done.
                 _ => {}
             }
         }
@@ -199,14 +252,16 @@ impl IceAgent {
             return;
         };
         let Path { local: base, remote: server, .. } = relay.client.path();
-        let Some((server_index, rank)) = self.gatherer.allocated(request) else {
+        let Some(allocated) = self.gatherer.allocated(now, request, &allocation.relayed) else {
             // Nobody waits for it any more: it is given up with the next `settle`.
             return;
         };
         relay.relayed.clone_from(&allocation.relayed);
+        let Allocated { server: server_index, relay_rank, address_rank, is_candidate } = allocated;
         let url = self.gatherer.url(server_index);
         let hides_addresses = self.config.transport_policy == IceTransportPolicy::Relay;
-        if let Some(mapped) = allocation.mapped.filter(|mapped| is_usable_remote(*mapped) && !hides_addresses) {
+        let is_reflexive = |mapped: &SocketAddr| is_usable_remote(*mapped) && is_candidate && !hides_addresses;
+        if let Some(mapped) = allocation.mapped.filter(is_reflexive) {
             let reflexive = ServerReflexive { address: mapped, base, server, server_index, url };
             if let Some(candidate) = self.local.candidates.add_server_reflexive(&reflexive) {
                 self.outbox.candidate(candidate.clone());
@@ -215,7 +270,7 @@ impl IceAgent {
         for address in allocation.relayed {
             // RFC 8839 §5.1: the related address is the mapped one, unless that is nobody's business.
             let related = allocation.mapped.filter(|_| !hides_addresses);
-            let relayed = RelayedAddress { address, related, base, server, rank, url };
+            let relayed = RelayedAddress { address, related, address_rank, server, relay_rank, url };
             if let Some(candidate) = self.local.candidates.add_relayed(&relayed) {
                 self.outbox.candidate(candidate.clone());
             }
@@ -243,20 +298,24 @@ impl IceAgent {
         }
     }
 
-    fn relay_failed(&mut self, request: RequestId, error: &TurnError) {
+    /// A peer that the server does not let through has no pair.
+    fn peer_refused(&mut self, request: RequestId, address: IpAddr, error: TurnError) {
+        if let Some(relay) = self.relays.iter().find(|relay| relay.request == request) {
+            let server = relay.client.path().remote;
+            self.note_refused_peer(RefusedPeer { server, address, error });
+        }
+    }
+
+    fn relay_failed(&mut self, now: Timestamp, request: RequestId, error: &TurnError) {
         let Some(index) = self.relays.iter().position(|relay| relay.request == request) else {
             return;
         };
         let relay = self.relays.remove(index);
         for base in relay.relayed {
-            self.fail_pairs_of(base, PairFailure::SocketLost);
+            self.fail_pairs_of(base, PairFailure::RelayLost);
         }
-        let told = error.code.map(|code| (code, error.text.as_str()));
-        let report = match told {
-            // RFC 8445 §5.1.1.2.
-            Some((code, text)) if error.allows_binding() => self.gatherer.allocation_refused(request, code, text),
-            _ => self.gatherer.request_failed(request, told),
-        };
-        report.into_iter().for_each(|report| self.outbox.error(report));
+        if let Some(report) = self.gatherer.allocation_failed(now, request, error) {
+            self.report_error(now, report);
+        }
     }
 }

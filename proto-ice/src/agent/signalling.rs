@@ -47,6 +47,7 @@ impl IceAgent {
         let key = StunKey::new(parameters.password.as_str());
         self.remote.session =
             RemoteSession::Known(RemoteIdentity { parameters, key, end_of_candidates: EndOfCandidates::Awaited });
+        self.times.remote_parameters = Some(now);
         self.timers.set(Timer::PatientlyAwaitingConnectivity, now + CHECK_TIMEOUT);
         self.expect_candidates(now);
         for check in early {
@@ -86,7 +87,8 @@ impl IceAgent {
         };
         self.expect_candidates(now);
         if self.config.transport_policy == IceTransportPolicy::All {
-            for base in self.gatherer.open_addresses() {
+            let bases: Vec<_> = self.gatherer.candidates().collect();
+            for base in bases {
                 self.pair(base, id, now);
             }
         }

@@ -21,7 +21,8 @@ impl IceAgent {
         if matches!(self.state, IceTransportState::Closed | IceTransportState::Failed) {
             return;
         }
-        self.gatherer.gather(&usable_addresses(interfaces, self.config.address_policy));
+        self.times.gathering_started.get_or_insert(now);
+        self.gatherer.gather(now, &usable_addresses(interfaces, self.config.address_policy));
         self.settle(now);
     }
 
@@ -36,8 +37,8 @@ impl IceAgent {
                 }
             }
             SocketEvent::Failed { socket, error } => {
-                if let Some((was_open_at, error)) = self.gatherer.failed(socket, &error) {
-                    self.outbox.error(error);
+                if let Some((was_open_at, error)) = self.gatherer.failed(now, socket, &error) {
+                    self.report_error(now, error);
                     if let Some(base) = was_open_at {
                         self.lose_socket(base);
                     }
@@ -45,7 +46,7 @@ impl IceAgent {
             }
             SocketEvent::Resolved { lookup, result } => {
                 if let Some(error) = self.gatherer.resolved(lookup, &result) {
-                    self.outbox.error(error);
+                    self.report_error(now, error);
                 }
             }
             // Events of sockets that this agent does not ask for.
@@ -63,7 +64,7 @@ impl IceAgent {
         mapped: SocketAddr,
     ) {
         let (base, server) = (transaction.path.local, transaction.path.remote);
-        let Some(Answered::First { server: server_index }) = self.gatherer.answered(now, id) else {
+        let Some(Answered::First { server: server_index }) = self.gatherer.answered(now, id, mapped) else {
             return;
         };
         if !is_usable_remote(mapped) || mapped.is_ipv4() != base.is_ipv4() {

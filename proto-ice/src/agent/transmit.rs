@@ -76,7 +76,12 @@ impl IceAgent {
             return None;
         }
         let has_checks = self.can_check() && (self.checklist.has_triggered() || self.has_ordinary_checks());
-        let work_at = if has_checks { Some(Timestamp::ZERO) } else { self.gatherer.next_deadline() };
+        let work_at = if has_checks {
+            Some(Timestamp::ZERO)
+        } else {
+            let servers = [self.gatherer.next_deadline(), self.next_relay_request_at()];
+            servers.into_iter().flatten().min()
+        };
         work_at.map(|at| at.max(self.pacer.next_at()))
     }
 
@@ -182,16 +187,21 @@ impl IceAgent {
         Some(self.start_check(now, path))
     }
 
+    /// What follows the first request of a TURN client goes before what asks another server.
     fn next_server_request(&mut self, now: Timestamp) -> Option<Outgoing> {
+        if let Some(path) = self.allow_relay_request(now) {
+            self.pacer.started(now, self.pacing(), Turn::Gathering);
+            return Some((path, None));
+        }
         let (request, path) = self.gatherer.next_request(now)?;
         if let Some(credentials) = self.gatherer.credentials(request) {
             self.start_relay(request, path, credentials);
-            self.gatherer.sent(request);
+            self.gatherer.sent(now, request);
             self.pacer.started(now, self.pacing(), Turn::Gathering);
             return Some((path, None));
         }
         let id = self.start(now, path, Purpose::Gathering(request));
-        self.gatherer.sent(request);
+        self.gatherer.sent(now, request);
         self.pacer.started(now, self.pacing(), Turn::Gathering);
         Some((path, StunBuffer::server_request(id).ok()))
     }
@@ -219,6 +229,7 @@ impl IceAgent {
                 pair.state = PairState::InProgress { transaction, since };
             }
         }
+        self.times.first_check.get_or_insert(now);
         self.pacer.started(now, self.pacing(), Turn::Checks);
         // A pair that was Waiting is In-Progress now, which may be what a nomination has waited for.
         self.nominate(now);
@@ -228,7 +239,7 @@ impl IceAgent {
     fn start(&mut self, now: Timestamp, path: Path, purpose: Purpose) -> TransactionId {
         let id = self.transaction_id();
         if let Some((displaced, transaction)) = self.transactions.insert(id, Transaction::sent(path, purpose, now)) {
-            self.transaction_ended(displaced, &transaction, Ended::Forgotten);
+            self.transaction_ended(now, displaced, &transaction, Ended::Forgotten);
         }
         id
     }

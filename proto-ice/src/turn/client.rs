@@ -63,10 +63,12 @@ pub struct TurnClient {
     pub(super) transactions: Transactions,
     pub(super) events: VecDeque<TurnEvent>,
     pub(super) last_sent_at: Timestamp,
+    pace: Pace,
     /// What cannot be written into the caller's buffer at once is written here first.
     pub(super) scratch: TransmitBuffer,
     pub(super) redirected_by: Option<SocketAddr>,
     pub(super) software: Option<String>,
+    pub(super) stale_nonces: u64,
     pub(super) packets_sent: u64,
     packets_received: u64,
     drops: TurnDropCounters,
@@ -84,6 +86,17 @@ pub(super) enum State {
     Ended,
 }
 
+/// Whether somebody above has a say in when requests start (RFC 8445 §14.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pace {
+    /// Nobody.
+    Free,
+    /// Somebody who has not allowed another request yet.
+    Held,
+    /// Somebody who has allowed one more.
+    One,
+}
+
 #[derive(Debug)]
 pub(super) struct Allocation {
     pub(super) relayed: Vec<SocketAddr>,
@@ -92,6 +105,8 @@ pub(super) struct Allocation {
     pub(super) expires_at: Timestamp,
     /// When to refresh it; `None` while that is under way.
     pub(super) refresh_at: Option<Timestamp>,
+    /// When the server was last asked for it.
+    pub(super) refreshed_at: Timestamp,
     /// Why the latest refresh has failed.
     pub(super) last_refusal: Option<TurnError>,
 }
@@ -142,9 +157,11 @@ impl TurnClient {
             is_proven: false,
             events: VecDeque::new(),
             last_sent_at: Timestamp::ZERO,
+            pace: Pace::Free,
             scratch: TransmitBuffer::new(0),
             redirected_by: None,
             software: None,
+            stale_nonces: 0,
             packets_sent: 0,
             packets_received: 0,
             drops: TurnDropCounters::default(),
@@ -242,6 +259,7 @@ impl TurnClient {
             State::Allocated(_) => true,
             State::Releasing | State::Ended => return,
         };
+        self.pace = Pace::Free;
         self.transactions.clear();
         self.events.clear();
         if has_allocation {
@@ -249,6 +267,47 @@ impl TurnClient {
             self.request(Request::Release, 0);
         } else {
             self.end(TurnEvent::Released);
+        }
+    }
+
+    /// From now on, every new request has to be allowed; retransmissions, keepalives and data do not.
+    pub(crate) fn hold_requests(&mut self) {
+        self.pace = Pace::Held;
+    }
+
+    /// One more request may start.
+    pub(crate) fn allow_request(&mut self) {
+        if self.pace == Pace::Held {
+            self.pace = Pace::One;
+        }
+    }
+
+    /// When there is a request to start; [`Timestamp::ZERO`] if at once.
+    pub(crate) fn next_request_at(&self) -> Option<Timestamp> {
+        if self.transactions.has_unsent() {
+            return Some(Timestamp::ZERO);
+        }
+        match &self.state {
+            State::Allocated(allocation) if self.transactions.has_room() => allocation.next_request_at(),
+            _ => None,
+        }
+    }
+
+    /// Whether the server has yet to say whether it lets packets of this address through.
+    pub(crate) fn awaits_permission(&self, now: Timestamp, address: IpAddr) -> bool {
+        match &self.state {
+            State::Allocated(allocation) => allocation.permissions.is_awaited(now, address),
+            _ => false,
+        }
+    }
+
+    /// Asks whether the allocation is still there, unless that was just asked: nothing comes through it any more.
+    pub(crate) fn verify(&mut self, now: Timestamp) {
+        if let State::Allocated(allocation) = &mut self.state
+            && let Some(at) = &mut allocation.refresh_at
+            && allocation.refreshed_at + MINIMUM_REFRESH_INTERVAL <= now
+        {
+            *at = now.min(*at);
         }
     }
 
@@ -261,6 +320,7 @@ impl TurnClient {
             software: self.software.clone(),
             realm: self.session.as_ref().map(|session| session.realm().to_owned()),
             algorithm: self.session.as_ref().map(Session::algorithm_name),
+            stale_nonces: self.stale_nonces,
             packets_sent: self.packets_sent,
             packets_received: self.packets_received,
             drops: self.drops.clone(),
@@ -334,6 +394,7 @@ impl TurnClient {
         }
         if allocation.refresh_at.is_some_and(|at| at <= now) {
             allocation.refresh_at = None;
+            allocation.refreshed_at = now;
             return Some(Request::Refresh);
         }
         if let Some((channel, peer)) = allocation.channels.take_due(now) {
@@ -412,11 +473,15 @@ impl TurnClient {
     }
 
     fn next_bytes(&mut self, now: Timestamp) -> Option<Vec<u8>> {
-        if let Some(request) = self.next_request(now) {
+        let may_start = self.pace != Pace::Held;
+        if may_start && let Some(request) = self.next_request(now) {
             self.request(request, 0);
         }
-        if let Some(bytes) = self.transactions.next_due(now) {
-            return Some(bytes.to_vec());
+        if let Some(due) = self.transactions.next_due(now, may_start) {
+            if due.is_first && self.pace == Pace::One {
+                self.pace = Pace::Held;
+            }
+            return Some(due.bytes.to_vec());
         }
         self.keepalive_at().filter(|at| *at <= now)?;
         // RFC 8656 §9 leaves the means to the client: a Binding indication, as in RFC 8445 §11.
@@ -440,19 +505,9 @@ impl Allocation {
         lifetime
     }
 
-    fn next_deadline(&self, has_room: bool) -> Option<Deadline> {
-        let at = |reason| move |at| Deadline { at, reason };
-        let expiry = Some(Deadline { at: self.expires_at, reason: "allocation expiry" });
-        if !has_room {
-            return expiry;
-        }
-        let deadlines = [
-            expiry,
-            self.refresh_at.map(at("allocation refresh")),
-            self.permissions.next_deadline().map(at("permission")),
-            self.channels.next_deadline().map(at("channel")),
-        ];
-        deadlines.into_iter().fold(None, Deadline::earliest)
+    fn next_request_at(&self) -> Option<Timestamp> {
+        let due = [self.refresh_at, self.permissions.next_deadline(), self.channels.next_deadline()];
+        due.into_iter().flatten().min()
     }
 }
 
@@ -503,12 +558,17 @@ impl Machine for TurnClient {
     }
 
     fn poll_timeout(&self) -> Option<Deadline> {
-        let transactions = self.transactions.next_deadline().map(|at| Deadline { at, reason: "TURN transaction" });
-        let State::Allocated(allocation) = &self.state else {
-            return transactions;
+        let at = |reason| move |at| Deadline { at, reason };
+        let expiry = match &self.state {
+            State::Allocated(allocation) => Some(allocation.expires_at),
+            _ => None,
         };
-        let keepalive = self.keepalive_at().map(|at| Deadline { at, reason: "TURN keepalive" });
-        let allocation = allocation.next_deadline(self.transactions.has_room());
-        [transactions, keepalive, allocation].into_iter().fold(None, Deadline::earliest)
+        let deadlines = [
+            self.transactions.next_deadline().map(at("TURN transaction")),
+            self.next_request_at().filter(|_| self.pace != Pace::Held).map(at("TURN request")),
+            self.keepalive_at().map(at("TURN keepalive")),
+            expiry.map(at("allocation expiry")),
+        ];
+        deadlines.into_iter().fold(None, Deadline::earliest)
     }
 }

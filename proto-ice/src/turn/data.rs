@@ -8,8 +8,9 @@ use super::client::{State, TurnClient};
 use super::framing::{CHANNEL_HEADER, Framing};
 use super::message::{TurnMethod, indication_head};
 
-/// The most bytes in front of the data of a Send indication: header, XOR-PEER-ADDRESS with IPv6, header of DATA.
-const LONGEST_INDICATION_HEAD: usize = 20 + 24 + 4;
+/// The most bytes in front of the data of a Send indication: header, XOR-PEER-ADDRESS with IPv6, header of DATA. No datagram that is this much shorter than the path
+/// takes, and whose length is a multiple of 4, is too long for a relay.
+pub const MAXIMUM_OVERHEAD: usize = 20 + 24 + 4;
 
 /// The most bytes of padding.
 const MAXIMUM_PADDING: usize = 3;
@@ -34,7 +35,7 @@ impl TurnClient {
         match (self.envelope(now, peer), self.framing) {
             (Some(Envelope::Channel(_)), Framing::Datagrams) => CHANNEL_HEADER,
             (Some(Envelope::Channel(_)), Framing::Stream) => CHANNEL_HEADER + MAXIMUM_PADDING,
-            (Some(Envelope::Indication) | None, _) => LONGEST_INDICATION_HEAD + MAXIMUM_PADDING,
+            (Some(Envelope::Indication) | None, _) => MAXIMUM_OVERHEAD + MAXIMUM_PADDING,
         }
     }
 
@@ -53,7 +54,7 @@ impl TurnClient {
         let envelope = self.envelope(now, peer)?;
         let segments = match (envelope, self.framing) {
             (Envelope::Channel(channel), Framing::Datagrams) => wrap_in_place(channel, buffer, write),
-            _ => self.wrap_by_copy(now, envelope, peer, buffer, write),
+            _ => self.wrap_by_copy(envelope, peer, buffer, write),
         }?;
         self.packets_sent += segments.count.get() as u64;
         self.last_sent_at = now;
@@ -72,13 +73,17 @@ impl TurnClient {
 
     fn wrap_by_copy(
         &mut self,
-        now: Timestamp,
         envelope: Envelope,
         peer: SocketAddr,
         buffer: &mut TransmitBuffer,
         write: impl FnOnce(&mut TransmitBuffer) -> Option<Segments>,
     ) -> Option<Segments> {
-        let capacity = buffer.payload_capacity().saturating_sub(self.overhead(now, peer));
+        let head = match envelope {
+            Envelope::Channel(_) => CHANNEL_HEADER,
+            Envelope::Indication => MAXIMUM_OVERHEAD,
+        };
+        // What is padded to a multiple of 4 still fits.
+        let capacity = buffer.payload_capacity().saturating_sub(head) / 4 * 4;
         if self.scratch.datagram_capacity() != capacity {
             self.scratch = TransmitBuffer::new(capacity);
         }

@@ -198,6 +198,8 @@ pub struct TurnReport {
     pub realm: Option<String>,
     /// How requests are authenticated.
     pub algorithm: Option<&'static str>,
+    /// How often the server has found a nonce stale, and been given the next (RFC 8489 §9.2.5).
+    pub stale_nonces: u64,
     /// Datagrams relayed for us, as far as we know.
     pub packets_sent: u64,
     /// Datagrams that came through the relay.

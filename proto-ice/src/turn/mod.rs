@@ -71,6 +71,7 @@ mod tests;
 
 pub use client::{RelayedData, RelayedFamilies, TurnClient, TurnConfig};
 pub use credentials::TurnCredentials;
+pub use data::MAXIMUM_OVERHEAD;
 pub use event::{TurnAllocation, TurnDropCounters, TurnDropReason, TurnError, TurnEvent, TurnFailure, TurnReport};
 pub use framing::{FrameReader, Framing, FramingError};
 pub(crate) use message::is_for_client;

@@ -146,20 +146,29 @@ impl Permissions {
         Some(granted)
     }
 
-    /// The server has refused a request for these addresses. Of several, each is asked for alone: only one of them may be at fault. Returned is the one that is refused
-    /// for good.
-    pub(crate) fn refused(&mut self, addresses: &[IpAddr]) -> Option<IpAddr> {
-        if let [address] = addresses {
-            let known = self.entries.get_mut(address)?;
-            known.state = PermissionState::Refused;
-            return Some(*address);
+    /// The server refuses this address for good. `false` if nobody has asked for it.
+    pub(crate) fn refused(&mut self, address: IpAddr) -> bool {
+        let Some(known) = self.entries.get_mut(&address) else {
+            return false;
+        };
+        known.state = PermissionState::Refused;
+        true
+    }
+
+    /// The server has refused several addresses together: this one is asked for by itself.
+    pub(crate) fn ask_alone(&mut self, address: IpAddr) {
+        if let Some(known) = self.entries.get_mut(&address)
+            && !matches!(known.state, PermissionState::Refused)
+        {
+            known.state = PermissionState::Wanted(Company::Alone);
         }
-        for address in addresses {
-            if let Some(known) = self.entries.get_mut(address) {
-                known.state = PermissionState::Wanted(Company::Alone);
-            }
-        }
-        None
+    }
+
+    /// Whether the server has yet to answer for this address.
+    pub(crate) fn is_awaited(&self, now: Timestamp, address: IpAddr) -> bool {
+        let is_open =
+            |known: &Permission| matches!(known.state, PermissionState::Wanted(_) | PermissionState::Requested);
+        !self.is_granted(now, address) && self.entries.get(&address).is_some_and(is_open)
     }
 
     /// When a request is due; [`Timestamp::ZERO`] if at once.

@@ -95,6 +95,7 @@ impl TurnClient {
             self.discard(now, message.transaction, message.error());
             return Err(TurnDropReason::UnusableChallenge);
         }
+        self.stale_nonces += 1;
         let Some(transaction) = self.transactions.remove(message.transaction) else {
             return Ok(());
         };
@@ -154,6 +155,7 @@ impl TurnClient {
             channels: Channels::new(),
             expires_at: now,
             refresh_at: None,
+            refreshed_at: now,
             last_refusal: None,
         };
         let lifetime = allocation.lasts(now, sent_at, lifetime_of(message));
@@ -200,8 +202,15 @@ impl TurnClient {
                 allocation.last_refusal = Some(error);
             }
             (Request::Permit(addresses), State::Allocated(allocation)) => {
-                if let Some(address) = allocation.permissions.refused(&addresses) {
-                    self.events.push_back(TurnEvent::PermissionRefused { address, error });
+                // Of several, only one may be at fault, but silence is meant for all of them.
+                let are_refused = error.failure == TurnFailure::Timeout || addresses.len() == 1;
+                for address in addresses {
+                    if are_refused && allocation.permissions.refused(address) {
+                        let error = error.clone();
+                        self.events.push_back(TurnEvent::PermissionRefused { address, error });
+                    } else {
+                        allocation.permissions.ask_alone(address);
+                    }
                 }
             }
             (Request::Bind { channel, .. }, State::Allocated(allocation)) => {

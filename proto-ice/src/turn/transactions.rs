@@ -63,6 +63,14 @@ pub(crate) enum Discarded {
     Error { code: u16, text: String },
 }
 
+/// A request that is due.
+#[derive(Debug)]
+pub(crate) struct Due<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Whether it was not sent before.
+    pub(crate) is_first: bool,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Schedule {
     /// To be sent for the first time.
@@ -124,14 +132,15 @@ impl Transactions {
         self.entries.clear();
     }
 
-    /// The bytes of a request that is due to be sent, its next deadline set.
-    pub(crate) fn next_due(&mut self, now: Timestamp) -> Option<&[u8]> {
+    /// The bytes of a request that is due to be sent, its next deadline set. One that was not sent before has to be allowed.
+    pub(crate) fn next_due(&mut self, now: Timestamp, may_start: bool) -> Option<Due<'_>> {
         let (framing, requests) = (self.framing, self.requests);
         let is_due = |transaction: &Transaction| match transaction.schedule {
-            Schedule::Unsent => true,
+            Schedule::Unsent => may_start,
             Schedule::Sent { count, next_at, .. } => count < attempts(framing, requests) && next_at <= now,
         };
         let transaction = self.entries.values_mut().find(|transaction| is_due(transaction))?;
+        let is_first = matches!(transaction.schedule, Schedule::Unsent);
         transaction.schedule = match (framing, transaction.schedule) {
             (Framing::Stream, _) => {
                 transaction.sent_at = now;
@@ -149,7 +158,7 @@ impl Transactions {
                 Schedule::Sent { count, next_at: now + wait, timeout }
             }
         };
-        Some(&transaction.bytes)
+        Some(Due { bytes: &transaction.bytes, is_first })
     }
 
     /// Removes a request that was not answered in time.
@@ -163,13 +172,18 @@ impl Transactions {
         self.entries.remove(&id)
     }
 
-    /// When something is due; [`Timestamp::ZERO`] if at once.
+    /// When a request that was sent is due again, or given up.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         let due = |transaction: &Transaction| match transaction.schedule {
-            Schedule::Unsent => Timestamp::ZERO,
-            Schedule::Sent { next_at, .. } => next_at,
+            Schedule::Unsent => None,
+            Schedule::Sent { next_at, .. } => Some(next_at),
         };
-        self.entries.values().map(due).min()
+        self.entries.values().filter_map(due).min()
+    }
+
+    /// Whether a request is to be sent for the first time.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.entries.values().any(|transaction| matches!(transaction.schedule, Schedule::Unsent))
     }
 }
 

@@ -25,3 +25,4 @@ mod pairs;
 mod rebinding;
 mod relay;
 mod roles;
+mod servers;

@@ -16,11 +16,11 @@ use crate::world::{LEFT, Node, RIGHT, Setup, Side, Signalling, TURN_ADDRESSES, W
 const SECOND: Duration = Duration::from_secs(1);
 const ADDRESSES: [&str; 2] = ["192.0.2.1", "198.51.100.2"];
 
-fn server_address() -> std::net::SocketAddr {
+pub(crate) fn server_address() -> std::net::SocketAddr {
     format!("{}:3478", TURN_ADDRESSES[0]).parse().unwrap()
 }
 
-fn with_relay(transport_policy: IceTransportPolicy) -> IceConfig {
+pub(crate) fn with_relay(transport_policy: IceTransportPolicy) -> IceConfig {
     let server = RelayServer {
         host: StunServerHost::Address(server_address().ip()),
         port: 3_478,
@@ -31,17 +31,32 @@ fn with_relay(transport_policy: IceTransportPolicy) -> IceConfig {
 }
 
 fn world_of(left: IceConfig, right: IceConfig) -> World {
+    signalled(Duration::ZERO, left, right)
+}
+
+/// Candidates take so long to reach the other side.
+fn signalled(delay: Duration, left: IceConfig, right: IceConfig) -> World {
     let mut setup = Setup {
+        signalling: Signalling::Trickle(delay),
         sides: [Side::new(IceRole::Controlling, &ADDRESSES[..1]), Side::new(IceRole::Controlled, &ADDRESSES[1..])],
         ..Setup::default()
     };
     setup.sides[LEFT].config = left;
     setup.sides[RIGHT].config = right;
+    with_turn(setup)
+}
+
+/// A world with a TURN server that relays in both families.
+pub(crate) fn with_turn(setup: Setup) -> World {
     let mut world = World::new(setup);
+    turn_server(&mut world);
+    world
+}
+
+pub(crate) fn turn_server(world: &mut World) {
     let mut config = TurnServerConfig::new(server_address(), TurnCredentials::new("user", "secret"));
     config.relay_addresses.push(TURN_ADDRESSES[1].parse().unwrap());
     world.turn = Some(TurnServer::new(config, &Seed::from_number(5)));
-    world
 }
 
 /// The two hosts cannot reach each other.
@@ -50,11 +65,11 @@ fn separate(world: &mut World) {
     world.blocked.extend([(left, right), (right, left)]);
 }
 
-fn server(world: &mut World) -> &mut TurnServer {
+pub(crate) fn server(world: &mut World) -> &mut TurnServer {
     world.turn.as_mut().unwrap()
 }
 
-fn errors(node: &Node) -> Vec<CandidateError> {
+pub(crate) fn errors(node: &Node) -> Vec<CandidateError> {
     let error = |(_, event): &(_, IceEvent)| match event {
         IceEvent::CandidateError(error) => Some(error.clone()),
         _ => None,
@@ -62,7 +77,7 @@ fn errors(node: &Node) -> Vec<CandidateError> {
     node.events.iter().filter_map(error).collect()
 }
 
-fn exchange(world: &mut World) {
+pub(crate) fn exchange(world: &mut World) {
     for side in [LEFT, RIGHT] {
         assert!(world.send_payload(side, &[22, 1, 2, 3]).is_some());
         world.run_for(SECOND);
@@ -73,13 +88,10 @@ fn exchange(world: &mut World) {
 
 #[test]
 fn an_allocation_yields_a_relayed_candidate_of_each_family_and_a_server_reflexive_one() {
-    let mut setup = Setup::default();
+    let mut setup = Setup { signalling: Signalling::None, ..Setup::default() };
     setup.sides[LEFT].config = with_relay(IceTransportPolicy::All);
     setup.sides[LEFT].nat = Some(crate::world::Nat { public: "192.0.2.99", symmetric: false });
-    let mut world = World::new(setup);
-    let mut config = TurnServerConfig::new(server_address(), TurnCredentials::new("user", "secret"));
-    config.relay_addresses.push(TURN_ADDRESSES[1].parse().unwrap());
-    world.turn = Some(TurnServer::new(config, &Seed::from_number(5)));
+    let mut world = with_turn(setup);
     world.run_for(SECOND);
     let candidates = world.nodes[LEFT].candidates();
     let of = |kind| candidates.iter().filter(|candidate| candidate.kind == kind).collect::<Vec<_>>();
@@ -169,7 +181,8 @@ fn item_38_no_check_goes_through_the_relay_before_there_is_permission() {
         world.sent.iter().find(is_kind).map(|sent| sent.at)
     };
     let (permission, first) = (sends(&world, false).unwrap(), sends(&world, true).unwrap());
-    assert_eq!(first, permission + Duration::from_millis(20), "a round trip after it was asked for");
+    assert!(first >= permission + Duration::from_millis(20), "a round trip after it was asked for");
+    assert_eq!(server(&mut world).statistics().blocked, 0);
 }
 
 /// Item 12 (RFC 8445 §5.1.1.2).
@@ -195,7 +208,7 @@ fn item_12_a_server_without_room_is_reported_and_still_yields_a_reflexive_candid
 fn item_40_a_server_that_refuses_the_password_is_reported_and_does_not_hold_gathering_up() {
     let mut config = with_relay(IceTransportPolicy::All);
     config.turn_servers[0].credentials = TurnCredentials::new("user", "wrong");
-    let mut world = world_of(config, IceConfig::default());
+    let mut world = signalled(2 * SECOND, config, IceConfig::default());
     world.run_for(SECOND);
     let [error] = &errors(&world.nodes[LEFT])[..] else { panic!("one error") };
     assert_eq!(error.error_code, 401);
@@ -218,7 +231,7 @@ fn a_server_that_does_not_answer_holds_gathering_up_for_11_and_a_half_seconds() 
 /// RFC 8445 §8.3.1; item 41: a lifetime of 0.
 #[test]
 fn item_41_a_relay_that_was_not_selected_is_given_back_after_three_seconds() {
-    let mut world = world_of(with_relay(IceTransportPolicy::All), IceConfig::default());
+    let mut world = signalled(SECOND, with_relay(IceTransportPolicy::All), IceConfig::default());
     world.complete();
     assert_eq!(server(&mut world).relayed_addresses().count(), 2);
     assert_eq!(world.agent(LEFT).selected_pair().unwrap().local.kind, CandidateType::Host);

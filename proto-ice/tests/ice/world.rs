@@ -39,6 +39,8 @@ pub(crate) struct Side {
     pub(crate) nat: Option<Nat>,
     /// Addresses at which no socket can be opened.
     pub(crate) unbindable: Vec<&'static str>,
+    /// Whether names are looked up at once, and not never.
+    pub(crate) answers_lookups: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -100,7 +102,14 @@ impl Default for Setup {
 
 impl Side {
     pub(crate) fn new(role: IceRole, addresses: &[&'static str]) -> Self {
-        Self { config: IceConfig::default(), role, addresses: addresses.to_vec(), nat: None, unbindable: Vec::new() }
+        Self {
+            config: IceConfig::default(),
+            role,
+            addresses: addresses.to_vec(),
+            nat: None,
+            unbindable: Vec::new(),
+            answers_lookups: true,
+        }
     }
 }
 
@@ -133,6 +142,7 @@ pub(crate) struct Node {
     pub(crate) sockets: BTreeMap<SocketId, SocketAddr>,
     nat: Option<Nat>,
     unbindable: Vec<IpAddr>,
+    answers_lookups: bool,
     mappings: Vec<Mapping>,
 }
 
@@ -202,6 +212,7 @@ impl World {
                 socket_requests: Vec::new(),
                 sockets: BTreeMap::new(),
                 nat: side.nat,
+                answers_lookups: side.answers_lookups,
                 unbindable: side.unbindable.iter().map(parse).collect(),
                 mappings: Vec::new(),
             }
@@ -361,7 +372,7 @@ impl World {
             SocketRequest::Close { socket } => {
                 self.nodes[side].sockets.remove(&socket);
             }
-            SocketRequest::Resolve { lookup, host } => {
+            SocketRequest::Resolve { lookup, host } if self.nodes[side].answers_lookups => {
                 let result = self.names.get(&host).cloned().ok_or(SocketError::NameNotFound);
                 self.nodes[side].agent.handle_socket_event(self.now, SocketEvent::Resolved { lookup, result });
             }
