@@ -165,6 +165,6 @@ fn peer(seed: &Seed, places: &Places) -> Peer {
     let mut configuration = simulated_configuration(&seed.child("configuration"));
     let url = |address| format!("stun:{}", SocketAddr::new(address, StunServerNode::PORT));
     let urls = places.interfaces("stun").iter().map(|interface| url(interface.address)).collect();
-    configuration.ice_servers = vec![IceServer { urls }];
+    configuration.ice_servers = vec![IceServer { urls, ..IceServer::default() }];
     Peer::new(configuration, seed.child("peer")).expect("the URLs are valid")
 }
