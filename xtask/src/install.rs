@@ -14,10 +14,11 @@ struct Tool {
     package: &'static str,
 }
 
-const BROWSERS: [Tool; 3] = [
+const INTEROP: [Tool; 4] = [
     Tool { programs: &["chromium"], package: "chromium" },
     Tool { programs: &["chromedriver"], package: "chromium-driver" },
     Tool { programs: &["firefox-esr", "firefox"], package: "firefox-esr" },
+    Tool { programs: &["turnserver"], package: "coturn" },
 ];
 
 /// Sees to it that cargo can format and lint.
@@ -51,21 +52,21 @@ pub(crate) fn fuzzer(may_install: bool) -> Result<()> {
     run(cargo().args(["install", "--locked", "cargo-fuzz"]))
 }
 
-/// Sees to it that there are the browsers, and the program that drives Chromium.
-pub(crate) fn browsers(may_install: bool) -> Result<()> {
-    let missing: Vec<&str> = BROWSERS.iter().filter(|tool| !tool.is_there()).map(|tool| tool.package).collect();
+/// Sees to it that there are the browsers, the program that drives Chromium, and a TURN server.
+pub(crate) fn interop_tools(may_install: bool) -> Result<()> {
+    let missing: Vec<&str> = INTEROP.iter().filter(|tool| !tool.is_there()).map(|tool| tool.package).collect();
     if missing.is_empty() {
         return Ok(());
     }
     advise(&missing, install(&missing, may_install))
 }
 
-/// Whatever has kept the browsers from being installed, the developer is told what to do.
+/// Whatever has kept them from being installed, the developer is told what to do.
 fn advise(packages: &[&str], installed: Result<()>) -> Result<()> {
     installed.with_context(|| {
         let packages = packages.join(" ");
         format!(
-            "the browser tests need {packages}. On Debian: apt-get install {packages}. Elsewhere: install Chromium with its chromedriver, and Firefox. \
+            "the end-to-end tests need {packages}. On Debian: apt-get install {packages}. Elsewhere: install Chromium with its chromedriver, Firefox, and coturn. \
              Or leave these tests out: cargo xtask test --skip-interop"
         )
     })

@@ -45,6 +45,8 @@ fn causes(report: &IceReport) -> Vec<String> {
 fn of_this_side(report: &IceReport) -> Option<String> {
     let has_relays = report.servers.iter().any(|server| server.goal == AttemptGoal::Allocation);
     match report.gathering_state {
+        // Without a description from there, nothing is due here.
+        IceGatheringState::New if report.remote == RemoteKnowledge::Nothing => None,
         IceGatheringState::New => Some("gathering has not begun".to_owned()),
         _ if report.transport_policy == IceTransportPolicy::Relay && !has_relays => {
             Some("only relayed candidates are allowed, and no TURN server is configured".to_owned())
