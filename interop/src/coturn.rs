@@ -1,8 +1,10 @@
 //! A coturn, the TURN server of Debian, on this host.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -12,8 +14,6 @@ use crate::browser::on_path;
 
 /// How long it may take to start, on a machine under load.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often it is asked whether it is there.
-const START_INTERVAL: Duration = Duration::from_millis(50);
 /// A port that somebody else has taken meanwhile is exchanged for another, so many times.
 const START_ATTEMPTS: usize = 5;
 
@@ -22,11 +22,18 @@ pub const USERNAME: &str = "interop";
 /// The password of that user.
 pub const CREDENTIAL: &str = "a good password";
 
-/// A TURN server on a loopback port of its own. It ends when this is dropped.
+/// A TURN server on an address of its own. It ends when this is dropped.
 pub struct Coturn {
     process: Child,
-    port: u16,
+    place: Place,
     options: Vec<String>,
+}
+
+/// Where it runs.
+struct Place {
+    address: SocketAddr,
+    /// The network that it belongs to, if that is another than the host's.
+    namespace: Option<String>,
     /// Where it keeps its files; gone with it.
     folder: TempDir,
 }
@@ -38,17 +45,25 @@ impl Coturn {
     /// It is not installed (the error says what to do), or does not start.
     pub fn start(options: &[&str]) -> Result<Self> {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-        let folder = TempDir::with_prefix("interop-coturn-")?;
         let mut attempts = 0;
         loop {
-            let port = free_port()?;
+            let place = Place::new((Ipv4Addr::LOCALHOST, free_port()?).into(), None)?;
             attempts += 1;
-            match spawn(port, &options, &folder) {
-                Ok(process) => return Ok(Self { process, port, options, folder }),
+            match place.spawn(&options) {
+                Ok(process) => return Ok(Self { process, place, options }),
                 Err(error) if attempts == START_ATTEMPTS => return Err(error),
                 Err(_) => {}
             }
         }
+    }
+
+    /// Starts a server at an address of a network namespace.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); or the address is not of that namespace.
+    pub fn start_in(namespace: String, address: SocketAddr) -> Result<Self> {
+        let place = Place::new(address, Some(namespace))?;
+        Ok(Self { process: place.spawn(&[])?, place, options: Vec::new() })
     }
 
     /// Ends it as a crash would, and starts another in its place, which knows nothing of what was.
@@ -57,7 +72,7 @@ impl Coturn {
     /// It does not start again.
     pub fn restart(&mut self) -> Result<()> {
         self.kill()?;
-        self.process = spawn(self.port, &self.options, &self.folder)?;
+        self.process = self.place.spawn(&self.options)?;
         Ok(())
     }
 
@@ -74,7 +89,7 @@ impl Coturn {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        self.place.address
     }
 
     /// Its URL.
@@ -102,35 +117,56 @@ fn free_port() -> Result<u16> {
     Ok(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Starts it, and waits until it takes connections.
-fn spawn(port: u16, options: &[String], folder: &TempDir) -> Result<Child> {
-    let program = on_path("turnserver", "coturn")?;
-    let mut process = Command::new(program)
-        .args(["-n", "--no-cli", "--no-tls", "--no-dtls", "--lt-cred-mech", "--realm=interop"])
-        .args(["--allow-loopback-peers", "--no-multicast-peers", "--log-file=stdout", "--simple-log"])
-        .args(["--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1"])
-        .arg(format!("--pidfile={}", folder.path().join("pid").display()))
-        .arg(format!("--userdb={}", folder.path().join("users").display()))
-        .arg(format!("--listening-port={port}"))
-        .arg(format!("--user={USERNAME}:{CREDENTIAL}"))
-        .args(options)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("cannot start turnserver")?;
-    let deadline = Instant::now() + START_TIMEOUT;
-    loop {
-        // It listens on TCP as well, from when on it is ready.
-        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(process);
-        }
-        let ended = process.try_wait()?;
-        if ended.is_some() || Instant::now() > deadline {
+impl Place {
+    fn new(address: SocketAddr, namespace: Option<String>) -> Result<Self> {
+        Ok(Self { address, namespace, folder: TempDir::with_prefix("interop-coturn-")? })
+    }
+
+    /// Starts it, and waits until it listens.
+    fn spawn(&self, options: &[String]) -> Result<Child> {
+        let mut process = self
+            .command()?
+            .args(["-n", "--verbose", "--no-cli", "--no-tls", "--no-dtls", "--lt-cred-mech", "--realm=interop"])
+            .args(["--allow-loopback-peers", "--no-multicast-peers", "--log-file=stdout", "--simple-log"])
+            .arg(format!("--listening-ip={}", self.address.ip()))
+            .arg(format!("--relay-ip={}", self.address.ip()))
+            .arg(format!("--listening-port={}", self.address.port()))
+            .arg(format!("--pidfile={}", self.folder.path().join("pid").display()))
+            .arg(format!("--userdb={}", self.folder.path().join("users").display()))
+            .arg(format!("--user={USERNAME}:{CREDENTIAL}"))
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot start turnserver")?;
+        let log = process.stdout.take().context("it has a log")?;
+        let (ready, is_ready) = channel();
+        std::thread::spawn(move || read_log(log, &ready));
+        if is_ready.recv_timeout(START_TIMEOUT).is_err() {
             let _killed = process.kill();
-            let _reaped = process.wait();
-            bail!("turnserver does not listen on port {port}: {ended:?}");
+            let ended = process.wait()?;
+            bail!("turnserver does not listen on {}: {ended}", self.address);
         }
-        std::thread::sleep(START_INTERVAL);
+        Ok(process)
+    }
+
+    fn command(&self) -> Result<Command> {
+        let program = on_path("turnserver", "coturn")?;
+        let Some(namespace) = &self.namespace else {
+            return Ok(Command::new(program));
+        };
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]).arg(program);
+        Ok(command)
+    }
+}
+
+/// Tells when the log says that the server listens, and reads on: a log that nobody reads would stop it.
+fn read_log(log: ChildStdout, ready: &Sender<()>) {
+    for line in BufReader::new(log).lines().map_while(Result::ok) {
+        if line.contains("UDP listener opened") {
+            let _whoever_waited_is_gone = ready.send(());
+        }
     }
 }

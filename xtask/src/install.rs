@@ -14,11 +14,14 @@ struct Tool {
     package: &'static str,
 }
 
-const INTEROP: [Tool; 4] = [
+const INTEROP: [Tool; 7] = [
     Tool { programs: &["chromium"], package: "chromium" },
     Tool { programs: &["chromedriver"], package: "chromium-driver" },
     Tool { programs: &["firefox-esr", "firefox"], package: "firefox-esr" },
     Tool { programs: &["turnserver"], package: "coturn" },
+    Tool { programs: &["ip"], package: "iproute2" },
+    Tool { programs: &["nft"], package: "nftables" },
+    Tool { programs: &["sysctl"], package: "procps" },
 ];
 
 /// Sees to it that cargo can format and lint.
