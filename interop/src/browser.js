@@ -106,8 +106,13 @@ class Channel {
 
   /** Asks the peer for a flood, and returns what has arrived here. */
   async takeFlood(bytes, messageSize) {
-    const began = performance.now();
     this.send(`please-flood ${bytes} ${messageSize}`);
+    return this.receiveFlood();
+  }
+
+  /** Counts a flood that the peer sends, and returns what has arrived here. */
+  async receiveFlood() {
+    const began = performance.now();
     const announced = await this.messages.next();
     let received = 0;
     let inOrder = true;

@@ -170,17 +170,16 @@ impl ServerReport {
         if self.is_out_of_reach {
             return Some("no address of this host can reach it".to_owned());
         }
-        let of_the_goal = || self.attempts.iter().filter(|attempt| attempt.goal == self.goal);
-        let is_promising = |outcome: &AttemptOutcome| {
-            matches!(outcome, AttemptOutcome::Answered(_) | AttemptOutcome::Pending | AttemptOutcome::Abandoned)
-        };
-        if of_the_goal().any(|attempt| is_promising(&attempt.outcome)) {
+        let outcomes =
+            || self.attempts.iter().filter(|attempt| attempt.goal == self.goal).map(|attempt| &attempt.outcome);
+        if outcomes().any(|outcome| matches!(outcome, AttemptOutcome::Answered(_))) {
             return None;
         }
-        // What a server says tells more than its silence.
+        // What a server says tells more than its silence, and it will not say otherwise to another socket.
         let is_told = |outcome: &&AttemptOutcome| matches!(outcome, AttemptOutcome::Failed { .. });
-        let outcomes = || of_the_goal().map(|attempt| &attempt.outcome);
-        let outcome = outcomes().find(is_told).or_else(|| outcomes().next())?;
+        let is_open = |outcome: &AttemptOutcome| matches!(outcome, AttemptOutcome::Pending | AttemptOutcome::Abandoned);
+        let told = outcomes().find(is_told);
+        let outcome = told.or_else(|| outcomes().next().filter(|_| !outcomes().any(is_open)))?;
         let advice = match outcome {
             AttemptOutcome::Failed { code: Some(401 | 441), .. } => " (check username and credential)",
             AttemptOutcome::Failed { code: Some(486 | 508), .. } => " (it has no room: try later, or another server)",
