@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use driver_sim::{Entry, Handle, LinkConfig, PeerNode, Signal, SignallingRole, World};
+use driver_sim::{EndpointNode, Entry, Handle, LinkConfig, PeerNode, Server, Signal, SignallingRole, World};
 use peer_core::{
-    CandidateType, Configuration, DataChannelOptions, IceTransportPolicy, InterfaceAddress, Message, Peer, PeerEvent,
+    CandidateType, Configuration, DataChannelOptions, Endpoint, EndpointConfig, IceTransportPolicy, InterfaceAddress,
+    Message, Peer, PeerEvent, PeerId, SocketPolicy,
 };
 use proto_machine::{Seed, Timestamp};
 
@@ -171,6 +172,73 @@ fn item_41_closing_a_peer_gives_its_allocation_back() {
         assert!(relayed.world.node(side).peer().is_closed(), "the last packet has been handed out");
         relayed.world.run_for(Duration::from_secs(1));
         assert_eq!(allocations(&relayed.world), 0);
+    }
+}
+
+/// RFC 8656 §2.2: the server tells its clients apart by their 5-tuples, and gives one allocation to each.
+#[test]
+fn peers_that_share_a_socket_each_reach_their_client_through_an_allocation_of_their_own() {
+    let mut world = World::new(Seed::from_number(1));
+    world.set_default_link(LinkConfig { delay: Duration::from_millis(20), ..LinkConfig::default() });
+    let turn = world.add_node(TurnNode::new(), vec![address(SERVER)]);
+    let config = EndpointConfig { sockets: SocketPolicy::Shared { port: 5_000 }, ..EndpointConfig::default() };
+    let mut endpoint = Endpoint::new(config, Seed::from_number(99));
+    endpoint.set_interfaces(&[InterfaceAddress::new(address(100))]);
+    let ice_transport_policy = IceTransportPolicy::Relay;
+    let relayed = Configuration { ice_servers: vec![ice_server()], ice_transport_policy, ..configuration(100) };
+    let server = world.add_node(EndpointNode::new(endpoint, relayed, Echo), vec![address(100)]);
+    let clients: Vec<Handle<Node>> = (1..=5)
+        .map(|number| {
+            let observer = Observer::creating(vec![DataChannelOptions::new("echo")]);
+            let role = SignallingRole::Offerer { to: server.id() };
+            let peer = peer(number, IceTransportPolicy::All);
+            world.add_node(PeerNode::new(peer, observer, role), vec![address(number)])
+        })
+        .collect();
+    let run_until = |world: &mut World<Signal>, condition: &dyn Fn(&World<Signal>) -> bool| {
+        let limit = world.now() + Duration::from_secs(60);
+        if let Err(stuck) = world.run_until(limit, condition) {
+            panic!("{stuck}\n{}", world.transcript());
+        }
+    };
+    for (number, client) in clients.iter().enumerate() {
+        run_until(&mut world, &|world| {
+            let observer = world.node(*client).application();
+            observer.channels.first().is_some_and(|channel| observer.is_open(*channel))
+        });
+        let channel = world.node(*client).application().channels[0];
+        let message = Message::text(number.to_string());
+        world.command(*client, |node, now| {
+            node.peer_mut().channel(channel).unwrap().send(now, message.clone()).unwrap();
+        });
+        run_until(&mut world, &|world| {
+            world.node(*client).application().messages().last().is_some_and(|(_, back)| *back == message)
+        });
+        let pair = world.node(*client).peer().selected_candidate_pair().unwrap();
+        assert_eq!(pair.remote.address.ip(), address(SERVER));
+    }
+    assert_eq!(world.node(server).endpoint().shared_addresses().count(), 1);
+    let statistics = world.node(server).endpoint().statistics();
+    assert_eq!((statistics.unknown_source, statistics.unknown_transaction, statistics.unknown_socket), (0, 0, 0));
+    let remote =
+        clients.iter().map(|client| world.node(*client).peer().selected_candidate_pair().unwrap().remote.address);
+    assert_eq!(remote.collect::<std::collections::BTreeSet<_>>().len(), 5);
+    // Each peer takes its allocation and its socket with it.
+    world.command(server, |node, now| node.endpoint_mut().close(now));
+    world.run_for(Duration::from_secs(1));
+    let left: Vec<_> = world.node(turn).server.relayed_addresses().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Sends every message back.
+struct Echo;
+
+impl Server for Echo {
+    fn handle_event(&mut self, now: Timestamp, endpoint: &mut Endpoint, peer: PeerId, event: &PeerEvent) {
+        if let PeerEvent::Message { channel, message } = event {
+            let peer = endpoint.peer_mut(peer).unwrap();
+            peer.channel(*channel).unwrap().send(now, message.clone()).unwrap();
+        }
     }
 }
 

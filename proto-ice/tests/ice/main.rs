@@ -26,3 +26,4 @@ mod rebinding;
 mod relay;
 mod roles;
 mod servers;
+mod verdicts;
