@@ -251,3 +251,33 @@ fn an_allocation_that_the_server_has_lost_is_noticed_when_nothing_is_heard_throu
         assert!(verdict.contains("437"), "{verdict}");
     }
 }
+
+/// 16 sockets, 16 refused peers: what a configuration and the other side can make an agent open and remember.
+#[test]
+fn sockets_for_relays_and_refused_peers_are_bounded() {
+    let mut config = with_relay(IceTransportPolicy::Relay);
+    config.turn_servers = vec![config.turn_servers[0].clone(); 4];
+    let mut setup = gathering(config);
+    setup.sides[LEFT].addresses = vec!["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"];
+    let mut world = World::idle(setup);
+    world.agent(LEFT).separate_relay_sockets();
+    world.begin();
+    world.run_for(SECOND);
+    assert_eq!(world.nodes[LEFT].sockets.len(), 5 + 16);
+    world.run_for(20 * SECOND);
+    assert_eq!(world.agent(LEFT).gathering_state(), IceGatheringState::Complete);
+    assert_eq!(world.nodes[LEFT].sockets.len(), 5, "sockets of no use are closed");
+
+    let mut world = with_turn(gathering(with_relay(IceTransportPolicy::Relay)));
+    world.tell_parameters(LEFT);
+    world.run_for(SECOND);
+    let (now, candidate) = (world.now, world.nodes[RIGHT].candidates().remove(0));
+    for host in 1..=20 {
+        let mut candidate = candidate.clone();
+        candidate.address.set_ip([198, 51, 100, host].into());
+        server(&mut world).faults.forbidden_peers.push(candidate.address.ip());
+        world.agent(LEFT).add_remote_candidate(now, candidate.into()).unwrap();
+    }
+    world.run_for(30 * SECOND);
+    assert_eq!(world.agent(LEFT).report().refused_peers.len(), 16);
+}
