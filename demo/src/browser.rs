@@ -187,3 +187,6 @@ impl Browser {
         self.gone |= self.reports.try_send(report).is_err();
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -2,10 +2,8 @@
 
 use std::fmt::Display;
 
-use peer_core::{CandidatePair, CandidateType, Peer, PeerStatistics};
-use proto_ice::{
-    CandidateError, CandidatePairState, CandidatePairStatistics, LocalCandidate, PairFailure, RemoteCandidate,
-};
+use peer_core::{CandidateType, Peer, PeerStatistics};
+use proto_ice::{CandidateError, CandidatePairState, CandidatePairStatistics, LocalCandidate, RemoteCandidate};
 use proto_machine::TransportProtocol;
 use serde::Serialize;
 
@@ -112,7 +110,11 @@ pub(crate) fn selected_pair(statistics: &PeerStatistics) -> Option<PairStats> {
     let pair = statistics.transport.selected_candidate_pair.as_ref()?;
     let counters = statistics.ice.pairs.iter().find(|known| known.path == pair.path).map(|known| known.counters);
     Some(PairStats {
-        local: LocalCandidateStats { candidate: local_candidate(&pair.local), relay_protocol: None },
+        // Relays are reached over UDP only.
+        local: LocalCandidateStats {
+            candidate: local_candidate(&pair.local),
+            relay_protocol: (pair.local.kind == CandidateType::Relayed).then_some("udp"),
+        },
         remote: remote_candidate(&pair.remote),
         rtt: counters.and_then(|counters| counters.current_round_trip_time).map(|time| time.as_secs_f64()),
     })
@@ -120,76 +122,28 @@ pub(crate) fn selected_pair(statistics: &PeerStatistics) -> Option<PairStats> {
 
 /// How ICE stands.
 pub(crate) fn ice_report(peer: &Peer, servers: &Servers) -> IceReport {
-    let statistics = peer.statistics();
-    let selected = statistics.transport.selected_candidate_pair.as_ref();
+    let report = peer.ice_report();
     IceReport {
-        verdict: verdict(peer, selected, &statistics.ice.pairs),
+        verdict: report.verdict,
         servers: servers.0.clone(),
-        pairs: statistics.ice.pairs.iter().map(pair_report).collect(),
+        pairs: report.pairs.iter().map(pair_report).collect(),
     }
-}
-
-fn verdict(peer: &Peer, selected: Option<&CandidatePair>, pairs: &[CandidatePairStatistics]) -> String {
-    let ice = peer.ice_connection_state();
-    let failed = pairs.iter().filter(|pair| matches!(pair.state, CandidatePairState::Failed(_))).count();
-    if let Some(pair) = selected {
-        let (local, remote) = (&pair.local, &pair.remote);
-        format!("{ice}: {} {} to {} {}", local.kind.name(), local.address, remote.kind.name(), remote.address)
-    } else if peer.remote_description().is_none() {
-        format!("{ice}: no description has come from the other side")
-    } else if pairs.is_empty() {
-        format!("{ice}: no candidate of this side goes with one of the other side")
-    } else if failed == pairs.len() {
-        let all = if failed == 1 { "the only pair has".to_owned() } else { format!("all {failed} pairs have") };
-        format!("{ice}: {all} failed: {}", reasons(pairs))
-    } else {
-        format!("{ice}: {failed} of {} pairs failed so far", pairs.len())
-    }
-}
-
-/// How often each reason, the first one first.
-fn reasons(pairs: &[CandidatePairStatistics]) -> String {
-    let failures = pairs.iter().filter_map(|pair| failure(pair.state));
-    let mut counted: Vec<(String, usize)> = Vec::new();
-    for reason in failures {
-        match counted.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, count)) => *count += 1,
-            None => counted.push((reason, 1)),
-        }
-    }
-    counted.iter().map(|(reason, count)| format!("{count} × {reason}")).collect::<Vec<_>>().join(", ")
 }
 
 fn pair_report(pair: &CandidatePairStatistics) -> PairReport {
     PairReport {
         local: local_candidate(&pair.local),
         remote: remote_candidate(&pair.remote),
-        state: match pair.state {
-            CandidatePairState::Frozen => "frozen",
-            CandidatePairState::Waiting => "waiting",
-            CandidatePairState::InProgress => "in-progress",
-            CandidatePairState::Succeeded => "succeeded",
-            CandidatePairState::Failed(_) => "failed",
+        state: pair.state.name(),
+        reason: match pair.state {
+            CandidatePairState::Failed(failure) => Some(failure.to_string()),
+            _ => None,
         },
-        reason: failure(pair.state),
         nominated: pair.nominated,
         requests_sent: pair.counters.requests_sent,
         responses_received: pair.counters.responses_received,
         requests_received: pair.counters.requests_received,
     }
-}
-
-fn failure(state: CandidatePairState) -> Option<String> {
-    let CandidatePairState::Failed(failure) = state else { return None };
-    Some(match failure {
-        PairFailure::Timeout => "no response".to_owned(),
-        PairFailure::NonSymmetricAddresses => "the response came from another address".to_owned(),
-        PairFailure::ErrorResponse(code) => format!("error response {code}"),
-        PairFailure::UnusableResponse => "unusable response".to_owned(),
-        PairFailure::SocketLost => "the socket is gone".to_owned(),
-        PairFailure::ConsentExpired => "consent expired".to_owned(),
-        PairFailure::ConsentRevoked => "consent revoked".to_owned(),
-    })
 }
 
 fn local_candidate(candidate: &LocalCandidate) -> CandidateStats {

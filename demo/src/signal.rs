@@ -1,17 +1,23 @@
 //! Signalling: the messages between browser and peer, and the WebSocket that carries them.
 
+use std::mem;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, interval_at, timeout};
 
 use crate::report::{IceReport, PairStats};
-use crate::session::{Offerer, Sessions};
+use crate::session::{Offerer, Session, Sessions};
 
 /// The largest signalling message in bytes. A description of Chromium with data channels alone has 1 kB, with media 10 kB.
 pub const MAX_SIGNAL_BYTES: usize = 128 * 1024;
 /// How long a browser may take to accept a message before its connection is given up.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a browser is asked whether it is still there: it answers by itself (RFC 6455 §5.5.2). One that has said nothing from one question to the next has gone
+/// without a word, and its place is another's.
+const HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// What both sides tell each other, one JSON object per message.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -127,80 +133,75 @@ pub(crate) async fn serve_browser(mut socket: WebSocket, sessions: Sessions, off
             return close(socket, close_code::AGAIN, "no peer for this browser").await;
         }
     };
-    let goodbye = loop {
-        tokio::select! {
-            incoming = socket.recv() => match incoming {
-                Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
-                    Ok(message) => if session.tell(message).await.is_err() { break Some(close_code::AWAY) },
-                    Err(error) => {
-                        let message = format!("not a signalling message: {error}");
-                        if send(&mut socket, &ToBrowser::Error { place: "signal", message }).await.is_err() { break None }
-                    }
-                },
-                Some(Ok(Message::Binary(_))) => break Some(close_code::UNSUPPORTED),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => break None,
-            },
+    let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+    let mut was_heard = true;
+    let end = loop {
+        let step = tokio::select! {
+            incoming = socket.recv() => {
+                was_heard = true;
+                take_in(&mut socket, &session, incoming).await
+            }
             outgoing = session.next() => match outgoing {
-                Some(message) => if send(&mut socket, &message).await.is_err() { break None },
-                None => break Some(close_code::AWAY),
+                Some(message) => send(&mut socket, &message).await,
+                None => Err(End::Goodbye(close_code::AWAY)),
             },
+            _ = heartbeat.tick() => match mem::take(&mut was_heard) {
+                true => send_frame(&mut socket, Message::Ping(Bytes::new())).await,
+                false => Err(End::Gone),
+            },
+        };
+        if let Err(end) = step {
+            break end;
         }
     };
     session.disconnect().await;
-    if let Some(code) = goodbye {
+    if let End::Goodbye(code) = end {
         close(socket, code, "the peer is gone").await;
     }
 }
 
-/// The browser is gone, or does not read.
-struct Gone;
+/// Why signalling ends.
+enum End {
+    /// The browser is gone, or does not read.
+    Gone,
+    /// This side ends it, for this reason (RFC 6455 §7.4.1).
+    Goodbye(u16),
+}
 
-async fn send(socket: &mut WebSocket, message: &ToBrowser) -> Result<(), Gone> {
-    let text = serde_json::to_string(message).map_err(|_| Gone)?;
-    let sent = tokio::time::timeout(SEND_TIMEOUT, socket.send(Message::text(text))).await;
-    if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(Gone) }
+/// What the WebSocket has received goes to the peer.
+async fn take_in(
+    socket: &mut WebSocket,
+    session: &Session,
+    incoming: Option<Result<Message, axum::Error>>,
+) -> Result<(), End> {
+    match incoming {
+        Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
+            Ok(message) => session.tell(message).await.map_err(|_| End::Goodbye(close_code::AWAY)),
+            Err(error) => {
+                let message = format!("not a signalling message: {error}");
+                send(socket, &ToBrowser::Error { place: "signal", message }).await
+            }
+        },
+        Some(Ok(Message::Binary(_))) => Err(End::Goodbye(close_code::UNSUPPORTED)),
+        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+        Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
+    }
+}
+
+async fn send(socket: &mut WebSocket, message: &ToBrowser) -> Result<(), End> {
+    let text = serde_json::to_string(message).map_err(|_| End::Gone)?;
+    send_frame(socket, Message::text(text)).await
+}
+
+async fn send_frame(socket: &mut WebSocket, frame: Message) -> Result<(), End> {
+    let sent = timeout(SEND_TIMEOUT, socket.send(frame)).await;
+    if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(End::Gone) }
 }
 
 async fn close(mut socket: WebSocket, code: u16, reason: &'static str) {
     let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-    let _browser_may_be_gone = tokio::time::timeout(SEND_TIMEOUT, socket.send(frame)).await;
+    let _browser_may_be_gone = send_frame(&mut socket, frame).await;
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn signalling_reads_as_the_protocol_document_has_it() {
-        let candidate = r#"{"type":"candidate","candidate":"candidate:1","sdpMid":"0","sdpMLineIndex":0}"#;
-        let expected = Candidate {
-            candidate: "candidate:1".to_owned(),
-            sdp_mid: Some("0".to_owned()),
-            sdp_mline_index: Some(0),
-            username_fragment: None,
-        };
-        assert_eq!(serde_json::from_str::<Signal>(candidate).unwrap(), Signal::Candidate(expected));
-        let offer = serde_json::from_str::<Signal>(r#"{"type":"offer","sdp":"v=0"}"#).unwrap();
-        assert_eq!(offer, Signal::Offer { sdp: "v=0".to_owned() });
-        let end = serde_json::from_str::<Signal>(r#"{"type":"end-of-candidates","unknown":1}"#).unwrap();
-        assert_eq!(end, Signal::EndOfCandidates);
-    }
-
-    #[test]
-    fn a_browser_signals_or_asks_for_a_report() {
-        let parse = serde_json::from_str::<FromBrowser>;
-        assert_eq!(parse(r#"{"type":"report"}"#).unwrap(), FromBrowser::Report);
-        let end = FromBrowser::Signal(Signal::EndOfCandidates);
-        assert_eq!(parse(r#"{"type":"end-of-candidates"}"#).unwrap(), end);
-        assert!(parse(r#"{"type":"dance"}"#).is_err());
-    }
-
-    #[test]
-    fn messages_to_the_browser_carry_their_type() {
-        let answer = ToBrowser::Signal(Signal::Answer { sdp: "v=0".to_owned() });
-        assert_eq!(serde_json::to_string(&answer).unwrap(), r#"{"type":"answer","sdp":"v=0"}"#);
-        let error = ToBrowser::Error { place: "connect", message: "full".to_owned() };
-        assert_eq!(serde_json::to_string(&error).unwrap(), r#"{"type":"error","where":"connect","message":"full"}"#);
-    }
-}
+mod tests;

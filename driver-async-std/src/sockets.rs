@@ -164,7 +164,7 @@ impl Sockets {
                 self.open.insert(socket, opened);
                 SocketEvent::Opened { socket, local }
             }
-            Err(error) => SocketEvent::Failed { socket, error: socket_error(&error) },
+            Err(error) => SocketEvent::Failed { socket, error: SocketError::from(&error) },
         }
     }
 
@@ -242,7 +242,7 @@ impl Sockets {
                     self.statistics.receive_errors += 1;
                     socket.receive_errors += 1;
                     if socket.receive_errors == MAX_RECEIVE_ERRORS {
-                        useless.push((id, socket_error(&error)));
+                        useless.push((id, SocketError::from(&error)));
                     }
                     continue;
                 }
@@ -262,17 +262,6 @@ impl Sockets {
             machine.handle_socket_event(now, SocketEvent::Failed { socket, error });
         }
         progress
-    }
-}
-
-/// What a machine learns of an error of the system.
-fn socket_error(error: &io::Error) -> SocketError {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => SocketError::AddressInUse,
-        io::ErrorKind::AddrNotAvailable => SocketError::AddressNotAvailable,
-        io::ErrorKind::PermissionDenied => SocketError::PermissionDenied,
-        io::ErrorKind::Unsupported => SocketError::Unsupported,
-        _ => SocketError::Other(error.to_string()),
     }
 }
 

@@ -15,7 +15,7 @@ use proto_machine::{
 use crate::inbox::Inbox;
 use crate::outbox::MAX_SEND_BYTES;
 use crate::resolver::{Answer, Resolver};
-use crate::sockets::{SocketKey, Sockets, socket_error};
+use crate::sockets::{SocketKey, Sockets};
 use crate::wire::{UdpWire, Wire};
 use crate::{Clock, DriverConfig, DriverStatistics};
 
@@ -382,7 +382,7 @@ where
     /// Closes a socket that the system no longer serves, and tells the machine.
     fn give_up(&mut self, socket: SocketId, error: &io::Error) {
         self.sockets.close(socket, &mut self.statistics);
-        let error: SocketError = socket_error(error);
+        let error = SocketError::from(error);
         self.machine.handle_socket_event(self.clock.now(), SocketEvent::Failed { socket, error });
     }
 }

@@ -90,11 +90,12 @@ impl Sockets {
         if self.table.len() >= self.max_sockets {
             return Err(SocketError::Other("too many sockets are open".to_owned()));
         }
-        let mut wire = bind().map_err(|error| socket_error(&error))?;
-        let local = wire.local_address().map_err(|error| socket_error(&error))?;
+        let failure = |error: io::Error| SocketError::from(&error);
+        let mut wire = bind().map_err(failure)?;
+        let local = wire.local_address().map_err(failure)?;
         let entry = self.table.vacant_entry();
         let key = SocketKey(entry.key());
-        self.registry.register(&mut wire, key.token(), Interest::READABLE).map_err(|error| socket_error(&error))?;
+        self.registry.register(&mut wire, key.token(), Interest::READABLE).map_err(failure)?;
         let outbox = Outbox::new(self.max_pending_batches);
         entry.insert(UdpSocket { id, wire, readable: false, local, outbox, awaits_room: false });
         self.by_id.insert(id, key);
@@ -202,15 +203,4 @@ fn lookup_address(mut address: SocketAddr) -> SocketAddr {
 fn unspecified(address: SocketAddr) -> SocketAddr {
     let ip = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     SocketAddr::new(ip, address.port())
-}
-
-/// What a machine learns of an error of the system.
-pub(crate) fn socket_error(error: &io::Error) -> SocketError {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => SocketError::AddressInUse,
-        io::ErrorKind::AddrNotAvailable => SocketError::AddressNotAvailable,
-        io::ErrorKind::PermissionDenied => SocketError::PermissionDenied,
-        io::ErrorKind::Unsupported => SocketError::Unsupported,
-        _ => SocketError::Other(error.to_string()),
-    }
 }

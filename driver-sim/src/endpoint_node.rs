@@ -1,20 +1,29 @@
 //! A server of many peers as a node.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use peer_core::{
-    Configuration, Endpoint, EndpointEvent, Peer, PeerConnectionState, PeerEvent, PeerId, SdpType,
+    Configuration, Endpoint, EndpointConfig, EndpointEvent, Peer, PeerConnectionState, PeerEvent, PeerId, SdpType,
     SessionDescriptionInit,
 };
-use proto_machine::{Action, Machine, Received, SocketEvent, Timestamp, TransmitBuffer};
+use proto_machine::{
+    Action, Deadline, InterfaceAddress, Machine, Received, Seed, SocketEvent, Timestamp, TransmitBuffer,
+};
 
-use crate::{Node, NodeAction, NodeId, Signal};
+use crate::tick::Tick;
+use crate::{Node, NodeAction, NodeId, Signal, simulated_configuration};
 
 /// What an application does with its endpoint.
 pub trait Server: 'static {
     /// A peer has reported something.
     fn handle_event(&mut self, now: Timestamp, endpoint: &mut Endpoint, peer: PeerId, event: &PeerEvent) {
         let _ = (now, endpoint, peer, event);
+    }
+
+    /// It is time for the next tick, if [`EndpointNode::with_tick`] has set one.
+    fn handle_tick(&mut self, now: Timestamp, endpoint: &mut Endpoint) {
+        let _ = (now, endpoint);
     }
 }
 
@@ -25,6 +34,7 @@ pub struct EndpointNode<A> {
     configuration: Configuration,
     application: A,
     peers: BTreeMap<NodeId, PeerId>,
+    tick: Tick,
     outbox: VecDeque<(NodeId, Signal)>,
     records: VecDeque<String>,
 }
@@ -38,9 +48,27 @@ impl<A: Server> EndpointNode<A> {
             configuration,
             application,
             peers: BTreeMap::new(),
+            tick: Tick::Never,
             outbox: VecDeque::new(),
             records: VecDeque::new(),
         }
+    }
+
+    /// The same with an endpoint and a configuration that are made of the seed.
+    ///
+    /// # Panics
+    ///
+    /// As [`simulated_configuration`].
+    #[must_use]
+    pub fn simulated(seed: &Seed, application: A) -> Self {
+        let endpoint = Endpoint::new(EndpointConfig::default(), seed.child("endpoint"));
+        Self::new(endpoint, simulated_configuration(seed), application)
+    }
+
+    /// Calls [`Server::handle_tick`] at the beginning of the world and in these intervals after it. Of zero there are none.
+    #[must_use]
+    pub fn with_tick(self, interval: Duration) -> Self {
+        Self { tick: Tick::new(interval), ..self }
     }
 
     /// The endpoint.
@@ -121,6 +149,10 @@ impl<A: Server> Node<Signal> for EndpointNode<A> {
         self.endpoint.handle_socket_event(now, event);
     }
 
+    fn handle_interfaces(&mut self, _: Timestamp, interfaces: &[InterfaceAddress]) {
+        self.endpoint.set_interfaces(interfaces);
+    }
+
     fn handle_signal(&mut self, now: Timestamp, from: NodeId, signal: Signal) {
         match signal {
             Signal::Description(description) => self.handle_description(now, from, description),
@@ -134,6 +166,9 @@ impl<A: Server> Node<Signal> for EndpointNode<A> {
     }
 
     fn handle_timeout(&mut self, now: Timestamp) {
+        if self.tick.handle_timeout(now) {
+            self.application.handle_tick(now, &mut self.endpoint);
+        }
         self.endpoint.handle_timeout(now);
     }
 
@@ -149,7 +184,9 @@ impl<A: Server> Node<Signal> for EndpointNode<A> {
                 Action::Transmit(transmit) => return NodeAction::Transmit(transmit),
                 Action::Socket(request) => return NodeAction::Socket(request),
                 Action::Event(event) => self.handle_event(now, &event),
-                Action::Wait(deadline) => return NodeAction::Wait(deadline),
+                Action::Wait(deadline) => {
+                    return NodeAction::Wait(Deadline::earliest(deadline, self.tick.deadline()));
+                }
             }
         }
     }

@@ -3,13 +3,14 @@
 //! A [`World`] holds nodes, gives them sockets and carries their datagrams over [links](LinkConfig) with delay, jitter, loss, duplication, reordering and corruption. Nothing in it
 //! reads a clock or the system's randomness: everything follows from one seed. An hour of virtual time takes as long as the nodes compute.
 //!
+//! Nodes are on the public Internet, or in [networks](network) behind NATs and firewalls, which a [`Topology`] reads from text. A [`StunServerNode`] tells them their addresses outside.
+//!
 //! ```
 //! use std::net::IpAddr;
-//! use std::sync::Arc;
 //! use std::time::Duration;
 //!
 //! use driver_sim::{Application, LinkConfig, PeerNode, Probability, SignallingRole, World};
-//! use peer_core::{Certificate, Configuration, DataChannelOptions, Entropy, InterfaceAddress, Message, Peer, PeerEvent};
+//! use peer_core::{DataChannelOptions, Message, Peer, PeerEvent};
 //! use proto_machine::{Seed, Timestamp};
 //!
 //! /// Creates a channel at the start, greets on it, and notes what it is greeted with.
@@ -36,29 +37,62 @@
 //!     }
 //! }
 //!
-//! fn peer(number: u64, address: IpAddr) -> Peer {
-//!     let wall_time = Duration::from_secs(1_800_000_000);
-//!     let certificate = Certificate::generate(Seed::from_number(number), wall_time, Entropy::Simulated).unwrap();
-//!     let mut configuration = Configuration::new(Arc::new(certificate));
-//!     configuration.entropy = Entropy::Simulated;
-//!     let mut peer = Peer::new(configuration, Seed::from_number(number)).unwrap();
-//!     peer.set_interfaces(Timestamp::ZERO, &[InterfaceAddress::new(address)]);
-//!     peer
-//! }
-//!
-//! let mut world = World::new(Seed::from_number(1));
+//! let seed = Seed::from_number(1);
+//! let mut world = World::new(seed.child("world"));
 //! world.set_default_link(LinkConfig { delay: Duration::from_millis(20), loss: Probability::percent(5), ..LinkConfig::default() });
-//! let [left, right] = [IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2])];
-//! let answerer = PeerNode::new(peer(2, right), Greeter::default(), SignallingRole::Answerer);
-//! let answerer = world.add_node(answerer, vec![right]);
+//! let answerer = PeerNode::simulated(&seed.child("right"), Greeter::default(), SignallingRole::Answerer);
+//! let answerer = world.add_node(answerer, vec![IpAddr::from([192, 0, 2, 2])]);
 //! let greeter = Greeter { creates: true, ..Greeter::default() };
-//! let offerer = PeerNode::new(peer(1, left), greeter, SignallingRole::Offerer { to: answerer.id() });
-//! let offerer = world.add_node(offerer, vec![left]);
+//! let offerer = PeerNode::simulated(&seed.child("left"), greeter, SignallingRole::Offerer { to: answerer.id() });
+//! let offerer = world.add_node(offerer, vec![IpAddr::from([192, 0, 2, 1])]);
 //!
 //! let greeted = |world: &World<_>, node| world.node::<PeerNode<Greeter>>(node).application().heard.is_some();
 //! world.run_until(Timestamp::from_millis(60_000), |world| greeted(world, offerer) && greeted(world, answerer)).unwrap();
 //! println!("{}", world.transcript());
 //! ```
+//!
+//! # Testing an application of your own
+//!
+//! What lives in a world is up to you; choose the lowest floor that your code needs:
+//!
+//! | you have | write | in a node |
+//! | --- | --- | --- |
+//! | something that one peer does | an [`Application`] | [`PeerNode`] |
+//! | a server of many peers | a [`Server`] | [`EndpointNode`] |
+//! | a state machine over datagrams, or a stack of its own | a [`Node`] | - |
+//!
+//! All of them may have a tick: [`PeerNode::with_tick`], [`EndpointNode::with_tick`], or the deadline that a [`Node`] waits for. `examples/game_world.rs` is a game server's tick and fifty
+//! players in forty lines. A test then
+//!
+//! 1. builds a world from a seed, runs it [until something is true](World::run_until) with a limit in virtual time, and looks at its nodes; [`World::at`] breaks something on the way:
+//!    [a link](World::configure), [a partition](World::cut), [an interface](World::remove_interface), [the mappings of a NAT](network::Internet::reboot).
+//! 2. does that [for many seeds](for_seeds); the one that fails prints the line that runs it alone.
+//! 3. looks closer at that one, in its [transcript](World::transcript) and in [packet traces](World::record) for the usual tools.
+//!
+//! # Networks
+//!
+//! ```
+//! use std::net::IpAddr;
+//!
+//! use driver_sim::network::{Dependence, Hairpinning, Internet, NatConfig};
+//! use driver_sim::{Interface, Signal, World};
+//! use proto_machine::Seed;
+//!
+//! let mut world: World<Signal> = World::new(Seed::from_number(1));
+//! let internet = world.internet_mut();
+//! let home = internet.add_network();
+//! let port_restricted = NatConfig {
+//!     hairpinning: Hairpinning::On,
+//!     ..NatConfig::new(Dependence::EndpointIndependent, Dependence::AddressAndPortDependent)
+//! };
+//! let nat = internet.add_nat(home, Internet::PUBLIC, port_restricted, vec![IpAddr::from([203, 0, 113, 1])]).unwrap();
+//! // A node goes there with `world.add_host(node, vec![interface])`, and loses its mappings with `world.internet_mut().reboot(nat)`.
+//! let interface = Interface { network: home, address: IpAddr::from([10, 0, 0, 2]) };
+//! # let _ = (nat, interface);
+//! ```
+//!
+//! Which hosts can reach each other, and by which candidates, [`network::reachability`] says without any datagram; [`matrix`] tries it with real peers behind every kind of NAT, and is
+//! what `cargo xtask sim nat` prints.
 //!
 //! # The same seed, the same transcript
 //!
@@ -71,14 +105,28 @@
 
 mod endpoint_node;
 mod link;
+pub mod matrix;
+mod names;
+pub mod network;
 mod node;
+mod pcap;
 mod peer_node;
+mod replay;
+pub mod setup;
+mod stun_server;
+mod tick;
+mod topology;
 mod transcript;
 mod world;
 
 pub use endpoint_node::{EndpointNode, Server};
-pub use link::{LinkConfig, Probability};
+pub use link::{Bottleneck, BurstLoss, LinkConfig, Probability, Rate};
+pub use names::{NameAnswer, NameRecord};
 pub use node::{Node, NodeAction, NodeId};
-pub use peer_node::{Application, Idle, PeerNode, Signal, SignallingRole};
+pub use pcap::{RecordingId, VantagePoint};
+pub use peer_node::{Application, Idle, PeerNode, Signal, SignallingRole, simulated_configuration};
+pub use replay::for_seeds;
+pub use stun_server::StunServerNode;
+pub use topology::{Places, Topology, TopologyError, TopologyProblem};
 pub use transcript::{Entry, Transcript};
-pub use world::{Captured, Handle, Stuck, World};
+pub use world::{Captured, Direction, Handle, Interface, LinkName, Stuck, World};

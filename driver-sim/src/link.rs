@@ -1,5 +1,6 @@
 //! What happens to a datagram between two hosts.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use proto_machine::{Rng, Seed, Timestamp};
@@ -46,6 +47,71 @@ pub struct LinkConfig {
     pub reordering_delay: Duration,
     /// How many are damaged: a bit flipped, the end cut off, or a byte too many.
     pub corruption: Probability,
+    /// Losses that come in bursts, beside the independent ones.
+    pub burst_loss: Option<BurstLoss>,
+    /// The rate of the link and the queue in front of it; `None` is infinitely fast.
+    pub bottleneck: Option<Bottleneck>,
+    /// The largest IP packet that passes, headers included. Larger ones vanish without a word: a black hole.
+    pub mtu: Option<usize>,
+}
+
+/// Losses in bursts: two states with a chance to change before each datagram (Gilbert and Elliott). In the good one nothing is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BurstLoss {
+    /// From the good state into the bad one.
+    pub begin: Probability,
+    /// From the bad state back into the good one: bursts are `1 / end` datagrams long on average.
+    pub end: Probability,
+    /// How many are lost in the bad state.
+    pub loss: Probability,
+}
+
+/// A rate, and the queue for what comes faster. What does not fit into the queue is dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bottleneck {
+    /// How fast the queue is emptied.
+    pub rate: Rate,
+    /// How much waits or is being sent at a time, in bytes of IP packets. Less than one packet lets nothing pass.
+    pub queue_bytes: usize,
+}
+
+/// A data rate; IP headers count.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Rate(NonZeroU64);
+
+impl Rate {
+    /// `rate` bits per second.
+    #[must_use]
+    pub const fn bits_per_second(rate: NonZeroU64) -> Self {
+        Self(rate)
+    }
+
+    /// How long this many bytes take.
+    fn time_for(self, bytes: usize) -> Duration {
+        let nanoseconds = (bytes as u128) * 8 * 1_000_000_000 / u128::from(self.0.get());
+        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+
+    /// How many bytes are sent in this time, rounded up.
+    fn bytes_in(self, time: Duration) -> usize {
+        let bytes = (time.as_nanos() * u128::from(self.0.get())).div_ceil(8 * 1_000_000_000);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+}
+
+/// Whether a link carries anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Continuity {
+    #[default]
+    Whole,
+    /// Everything that is sent is lost; what is under way arrives.
+    Cut,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Weather {
+    Good,
+    Bad,
 }
 
 /// One direction of a link: its configuration, its own generator, and the order it keeps.
@@ -55,24 +121,76 @@ pub(crate) struct Link {
     rng: Rng,
     /// No datagram in order arrives before this one.
     last_arrival: Timestamp,
+    continuity: Continuity,
+    /// Whether a burst of losses is going on.
+    weather: Weather,
+    /// When the bottleneck has sent all that is in its queue.
+    busy_until: Timestamp,
 }
 
 impl Link {
     pub(crate) fn new(config: LinkConfig, seed: Seed) -> Self {
-        Self { config, rng: seed.into_rng(), last_arrival: Timestamp::ZERO }
+        Self {
+            config,
+            rng: seed.into_rng(),
+            last_arrival: Timestamp::ZERO,
+            continuity: Continuity::Whole,
+            weather: Weather::Good,
+            busy_until: Timestamp::ZERO,
+        }
     }
 
     pub(crate) fn set_config(&mut self, config: LinkConfig) {
         self.config = config;
     }
 
-    /// When the copies of a datagram that is sent at `now` arrive: none if it is lost, two if it is duplicated.
-    pub(crate) fn arrivals(&mut self, now: Timestamp) -> impl Iterator<Item = Timestamp> + use<> {
-        let lost = self.config.loss.draw(&mut self.rng);
+    pub(crate) fn set_continuity(&mut self, continuity: Continuity) {
+        self.continuity = continuity;
+    }
+
+    /// When the copies of an IP packet of this many bytes arrive that is sent at `now`: none if it is lost, two if it is duplicated.
+    pub(crate) fn arrivals(&mut self, now: Timestamp, size: usize) -> impl Iterator<Item = Timestamp> + use<> {
+        let departure = self.departure(now, size);
+        let copies = match departure {
+            Some(departure) => self.copies(departure),
+            None => [None, None],
+        };
+        copies.into_iter().flatten()
+    }
+
+    /// When the packet has left the queue, if it fits the link and the queue.
+    fn departure(&mut self, now: Timestamp, size: usize) -> Option<Timestamp> {
+        if self.continuity == Continuity::Cut || self.config.mtu.is_some_and(|mtu| size > mtu) {
+            return None;
+        }
+        let Some(Bottleneck { rate, queue_bytes }) = self.config.bottleneck else { return Some(now) };
+        let waiting = rate.bytes_in(self.busy_until.saturating_since(now));
+        if waiting.saturating_add(size) > queue_bytes {
+            return None;
+        }
+        self.busy_until = self.busy_until.max(now).saturating_add(rate.time_for(size));
+        Some(self.busy_until)
+    }
+
+    fn copies(&mut self, departure: Timestamp) -> [Option<Timestamp>; 2] {
+        let in_burst = self.is_lost_in_burst();
+        let lost = self.config.loss.draw(&mut self.rng) || in_burst;
         let duplicated = self.config.duplication.draw(&mut self.rng);
-        let first = (!lost).then(|| self.arrival(now));
-        let second = (!lost && duplicated).then(|| self.arrival(now));
-        first.into_iter().chain(second)
+        let first = (!lost).then(|| self.arrival(departure));
+        let second = (!lost && duplicated).then(|| self.arrival(departure));
+        [first, second]
+    }
+
+    fn is_lost_in_burst(&mut self) -> bool {
+        let Some(BurstLoss { begin, end, loss }) = self.config.burst_loss else { return false };
+        let (changes, other) = match self.weather {
+            Weather::Good => (begin, Weather::Bad),
+            Weather::Bad => (end, Weather::Good),
+        };
+        if changes.draw(&mut self.rng) {
+            self.weather = other;
+        }
+        self.weather == Weather::Bad && loss.draw(&mut self.rng)
     }
 
     /// Damages the datagram, if it is its turn.
@@ -92,8 +210,8 @@ impl Link {
         }
     }
 
-    fn arrival(&mut self, now: Timestamp) -> Timestamp {
-        let undisturbed = now + self.config.delay + self.up_to(self.config.jitter);
+    fn arrival(&mut self, departure: Timestamp) -> Timestamp {
+        let undisturbed = departure + self.config.delay + self.up_to(self.config.jitter);
         if self.config.reordering.draw(&mut self.rng) {
             return undisturbed + self.up_to(self.config.reordering_delay);
         }
@@ -111,6 +229,9 @@ impl Link {
 mod tests {
     use super::*;
 
+    /// An IP packet of an ordinary size.
+    const SIZE: usize = 1_000;
+
     fn link(config: LinkConfig) -> Link {
         Link::new(config, Seed::from_number(1))
     }
@@ -118,7 +239,7 @@ mod tests {
     #[test]
     fn jitter_alone_keeps_the_order() {
         let mut link = link(LinkConfig { jitter: Duration::from_millis(50), ..LinkConfig::default() });
-        let arrivals: Vec<_> = (0..1_000).flat_map(|i| link.arrivals(Timestamp::from_millis(i))).collect();
+        let arrivals: Vec<_> = (0..1_000).flat_map(|i| link.arrivals(Timestamp::from_millis(i), SIZE)).collect();
         assert_eq!(arrivals.len(), 1_000);
         assert!(arrivals.is_sorted());
     }
@@ -131,7 +252,7 @@ mod tests {
             ..LinkConfig::default()
         };
         let mut link = link(config);
-        let arrivals: Vec<_> = (0..1_000).flat_map(|i| link.arrivals(Timestamp::from_millis(i))).collect();
+        let arrivals: Vec<_> = (0..1_000).flat_map(|i| link.arrivals(Timestamp::from_millis(i), SIZE)).collect();
         assert!(!arrivals.is_sorted());
     }
 
@@ -143,9 +264,67 @@ mod tests {
             ..LinkConfig::default()
         };
         let mut link = link(config);
-        let copies: Vec<_> = (0..10_000).map(|i| link.arrivals(Timestamp::from_millis(i)).count()).collect();
+        let copies: Vec<_> = (0..10_000).map(|i| link.arrivals(Timestamp::from_millis(i), SIZE).count()).collect();
         let share = |wanted: usize| copies.iter().filter(|&&count| count == wanted).count();
         assert!((1_800..2_200).contains(&share(0)), "{} lost", share(0));
         assert!((650..950).contains(&share(2)), "{} twice", share(2));
+    }
+
+    #[test]
+    fn bursts_lose_as_much_as_configured_and_in_runs() {
+        let burst_loss = BurstLoss {
+            begin: Probability::percent(2),
+            end: Probability::percent(20),
+            loss: Probability::percent(100),
+        };
+        let mut link = link(LinkConfig { burst_loss: Some(burst_loss), ..LinkConfig::default() });
+        let lost: Vec<bool> =
+            (0..50_000).map(|i| link.arrivals(Timestamp::from_millis(i), SIZE).next().is_none()).collect();
+        let count = lost.iter().filter(|lost| **lost).count();
+        let bursts = lost.windows(2).filter(|pair| !pair[0] && pair[1]).count();
+        // In the bad state 2 of 22 times, for 5 datagrams at a time.
+        assert!((4_000..5_100).contains(&count), "{count} lost");
+        assert!((4_500..5_500).contains(&(count * 1_000 / bursts)), "{count} lost in {bursts} bursts");
+    }
+
+    fn bottleneck(queue_bytes: usize) -> LinkConfig {
+        let rate = Rate::bits_per_second(NonZeroU64::new(8_000_000).unwrap());
+        LinkConfig { bottleneck: Some(Bottleneck { rate, queue_bytes }), ..LinkConfig::default() }
+    }
+
+    #[test]
+    fn a_bottleneck_sends_one_after_the_other_and_drops_what_its_queue_does_not_hold() {
+        let mut link = link(bottleneck(3 * SIZE));
+        let mut send = |now| link.arrivals(Timestamp::from_millis(now), SIZE).next();
+        // 8 Mbit/s are 1,000 bytes a millisecond.
+        let all_at_once: Vec<_> = (0..4).map(|_| send(10)).collect();
+        assert_eq!(all_at_once, [Some(11), Some(12), Some(13), None].map(|at| at.map(Timestamp::from_millis)));
+        assert_eq!(send(11), Some(Timestamp::from_millis(14)));
+        assert_eq!(send(11), None);
+        assert_eq!(send(100), Some(Timestamp::from_millis(101)));
+    }
+
+    #[test]
+    fn a_queue_smaller_than_a_packet_lets_nothing_pass() {
+        assert_eq!(link(bottleneck(SIZE - 1)).arrivals(Timestamp::ZERO, SIZE).count(), 0);
+    }
+
+    #[test]
+    fn packets_above_the_mtu_vanish_and_it_may_change_on_the_way() {
+        let with_mtu = |mtu| LinkConfig { mtu: Some(mtu), ..LinkConfig::default() };
+        let mut link = link(with_mtu(SIZE));
+        assert_eq!(link.arrivals(Timestamp::ZERO, SIZE).count(), 1);
+        assert_eq!(link.arrivals(Timestamp::ZERO, SIZE + 1).count(), 0);
+        link.set_config(with_mtu(SIZE - 1));
+        assert_eq!(link.arrivals(Timestamp::ZERO, SIZE).count(), 0);
+    }
+
+    #[test]
+    fn a_cut_link_loses_everything_until_it_is_whole_again() {
+        let mut link = link(LinkConfig::default());
+        link.set_continuity(Continuity::Cut);
+        assert_eq!(link.arrivals(Timestamp::ZERO, SIZE).count(), 0);
+        link.set_continuity(Continuity::Whole);
+        assert_eq!(link.arrivals(Timestamp::ZERO, SIZE).count(), 1);
     }
 }

@@ -1,11 +1,35 @@
 //! A peer and its application as a node.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
 
-use peer_core::{IceCandidateInit, Peer, PeerEvent, SdpType, SessionDescriptionInit};
-use proto_machine::{Action, Machine, Received, SocketEvent, Timestamp, TransmitBuffer};
+use peer_core::{
+    Certificate, Configuration, Entropy, IceCandidateInit, Peer, PeerEvent, SdpType, SessionDescriptionInit,
+};
+use proto_machine::{
+    Action, Deadline, InterfaceAddress, Machine, Received, Seed, SocketEvent, Timestamp, TransmitBuffer,
+};
 
+use crate::tick::Tick;
 use crate::{Node, NodeAction, NodeId};
+
+/// A configuration for peers in a world: randomness and a certificate that follow from the seed alone.
+///
+/// # Panics
+///
+/// If no certificate can be made, which does not depend on the seed.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a certificate of a seed and a constant: it is possible always or never")]
+pub fn simulated_configuration(seed: &Seed) -> Configuration {
+    let certificate = Certificate::generate(seed.child("certificate"), WALL_TIME, Entropy::Simulated);
+    let mut configuration = Configuration::new(Arc::new(certificate.expect("a certificate can be made")));
+    configuration.entropy = Entropy::Simulated;
+    configuration
+}
+
+/// Of the day on which certificates of simulated peers are made, since 1970: January 15th, 2027.
+const WALL_TIME: Duration = Duration::from_secs(1_800_000_000);
 
 /// What two peers tell each other over signalling.
 #[derive(Clone, Debug)]
@@ -27,6 +51,11 @@ pub trait Application: 'static {
     fn handle_event(&mut self, now: Timestamp, peer: &mut Peer, event: &PeerEvent) {
         let _ = (now, peer, event);
     }
+
+    /// It is time for the next tick, if [`PeerNode::with_tick`] has set one.
+    fn handle_tick(&mut self, now: Timestamp, peer: &mut Peer) {
+        let _ = (now, peer);
+    }
 }
 
 /// An application that does nothing: the world gives all commands.
@@ -44,6 +73,9 @@ pub struct PeerNode<A> {
     /// The other side: whom the offer goes to, or came from.
     remote: Option<NodeId>,
     outbox: VecDeque<Signal>,
+    /// Candidates wait in the outbox until then.
+    candidates_from: Timestamp,
+    tick: Tick,
     records: VecDeque<String>,
 }
 
@@ -67,7 +99,32 @@ impl<A: Application> PeerNode<A> {
             SignallingRole::Offerer { to } => Some(to),
             SignallingRole::Answerer => None,
         };
-        Self { peer, application, role, remote, outbox: VecDeque::new(), records: VecDeque::new() }
+        let (outbox, records) = (VecDeque::new(), VecDeque::new());
+        Self { peer, application, role, remote, outbox, candidates_from: Timestamp::ZERO, tick: Tick::Never, records }
+    }
+
+    /// The same with a peer of its own, which is made of the seed: [`simulated_configuration`], no ICE servers.
+    ///
+    /// # Panics
+    ///
+    /// As [`simulated_configuration`].
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "what can be wrong with a configuration are its ICE servers")]
+    pub fn simulated(seed: &Seed, application: A, role: SignallingRole) -> Self {
+        let peer = Peer::new(simulated_configuration(seed), seed.child("peer"));
+        Self::new(peer.expect("the configuration has no ICE servers"), application, role)
+    }
+
+    /// Calls [`Application::handle_tick`] at the beginning of the world and in these intervals after it. Of zero there are none.
+    #[must_use]
+    pub fn with_tick(self, interval: Duration) -> Self {
+        Self { tick: Tick::new(interval), ..self }
+    }
+
+    /// Signals no candidate before `moment`, as a side does that is slow to gather; descriptions go at once.
+    #[must_use]
+    pub fn with_candidates_from(self, moment: Timestamp) -> Self {
+        Self { candidates_from: moment, ..self }
     }
 
     /// The peer.
@@ -141,6 +198,21 @@ impl<A: Application> PeerNode<A> {
     fn record(&mut self, text: String) {
         self.records.push_back(text);
     }
+
+    /// The next signal whose time has come.
+    fn next_signal(&mut self, now: Timestamp) -> Option<NodeAction<Signal>> {
+        let to = self.remote?;
+        let is_due = |signal: &Signal| now >= self.candidates_from || matches!(signal, Signal::Description(_));
+        let position = self.outbox.iter().position(is_due)?;
+        self.outbox.remove(position).map(|signal| NodeAction::Signal { to, signal })
+    }
+
+    /// What is due first: the peer's deadline, the application's, or candidates that wait.
+    fn earliest(&self, now: Timestamp, deadline: Option<Deadline>) -> Option<Deadline> {
+        let waits = self.remote.is_some() && now < self.candidates_from && !self.outbox.is_empty();
+        let release = waits.then_some(Deadline { at: self.candidates_from, reason: "candidates are signalled" });
+        Deadline::earliest(deadline, Deadline::earliest(self.tick.deadline(), release))
+    }
 }
 
 impl<A: Application> Node<Signal> for PeerNode<A> {
@@ -159,6 +231,10 @@ impl<A: Application> Node<Signal> for PeerNode<A> {
         self.peer.handle_socket_event(now, event);
     }
 
+    fn handle_interfaces(&mut self, now: Timestamp, interfaces: &[InterfaceAddress]) {
+        self.peer.set_interfaces(now, interfaces);
+    }
+
     fn handle_signal(&mut self, now: Timestamp, from: NodeId, signal: Signal) {
         self.remote = Some(from);
         match signal {
@@ -172,15 +248,16 @@ impl<A: Application> Node<Signal> for PeerNode<A> {
     }
 
     fn handle_timeout(&mut self, now: Timestamp) {
+        if self.tick.handle_timeout(now) {
+            self.application.handle_tick(now, &mut self.peer);
+        }
         self.peer.handle_timeout(now);
     }
 
     fn poll(&mut self, now: Timestamp, buffer: &mut TransmitBuffer) -> NodeAction<Signal> {
         loop {
-            if let Some(to) = self.remote
-                && let Some(signal) = self.outbox.pop_front()
-            {
-                return NodeAction::Signal { to, signal };
+            if let Some(signal) = self.next_signal(now) {
+                return signal;
             }
             if let Some(text) = self.records.pop_front() {
                 return NodeAction::Record(text);
@@ -189,7 +266,7 @@ impl<A: Application> Node<Signal> for PeerNode<A> {
                 Action::Transmit(transmit) => return NodeAction::Transmit(transmit),
                 Action::Socket(request) => return NodeAction::Socket(request),
                 Action::Event(event) => self.handle_event(now, &event),
-                Action::Wait(deadline) => return NodeAction::Wait(deadline),
+                Action::Wait(deadline) => return NodeAction::Wait(self.earliest(now, deadline)),
             }
         }
     }

@@ -6,6 +6,7 @@ use proto_machine::{Path, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::NodeId;
+use crate::network::{DropReason, MiddleboxId};
 
 /// One thing that happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +36,17 @@ pub enum Entry {
         /// On which path, as the sender sees it.
         path: Path,
     },
+    /// A middlebox dropped a datagram.
+    Dropped {
+        /// When.
+        at: Timestamp,
+        /// Which middlebox.
+        by: MiddleboxId,
+        /// On which path, as the network sees it that the datagram came from.
+        path: Path,
+        /// Why.
+        reason: DropReason,
+    },
     /// A node reported something.
     Event {
         /// When.
@@ -52,6 +64,9 @@ impl fmt::Display for Entry {
             Self::Sent { at, path, length } => write!(f, "{at:?} {} -> {} {length} bytes", path.local, path.remote),
             Self::Arrived { at, path, length } => write!(f, "{at:?} {} <- {} {length} bytes", path.local, path.remote),
             Self::Unreachable { at, path } => write!(f, "{at:?} {} -> {} unreachable", path.local, path.remote),
+            Self::Dropped { at, by, path, reason } => {
+                write!(f, "{at:?} {} -> {} dropped by {by}: {reason}", path.local, path.remote)
+            }
             Self::Event { at, node, text } => write!(f, "{at:?} {node} {text}"),
         }
     }

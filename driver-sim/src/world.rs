@@ -1,17 +1,25 @@
 //! Virtual time and the virtual network.
 
+mod host;
+mod names;
+mod transit;
+
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use proto_machine::{
-    Path, Received, Seed, SocketError, SocketEvent, SocketId, SocketRequest, Timestamp, Transmit, TransmitBuffer,
-};
+use proto_machine::{Path, Seed, SocketError, SocketEvent, SocketRequest, Timestamp, TransmitBuffer};
 
-use crate::link::Link;
+use self::host::Host;
+pub use self::names::{Direction, Interface, LinkName};
+use self::transit::Flight;
+use crate::link::{Continuity, Link};
+use crate::names::{NameRecord, Names};
+use crate::network::{Internet, InternetError};
+use crate::pcap::{Recording, RecordingId, VantagePoint};
 use crate::{Entry, LinkConfig, Node, NodeAction, NodeId, Transcript};
 
 /// Names a node of a known type, so that [`World::node`] needs no guess.
@@ -48,10 +56,9 @@ impl<N> fmt::Debug for Handle<N> {
 pub struct World<S> {
     now: Timestamp,
     hosts: Vec<Host<S>>,
-    /// Who has which IP address.
-    addresses: BTreeMap<IpAddr, NodeId>,
-    names: BTreeMap<String, Vec<IpAddr>>,
-    links: BTreeMap<(NodeId, NodeId), Link>,
+    internet: Internet,
+    names: Names,
+    links: BTreeMap<LinkName, Link>,
     default_link: LinkConfig,
     signalling_delay: Duration,
     seed: Seed,
@@ -60,6 +67,7 @@ pub struct World<S> {
     sequence: u64,
     transcript: Transcript,
     captured: Option<Vec<Captured>>,
+    recordings: Vec<Recording>,
     buffer: TransmitBuffer,
     started: bool,
 }
@@ -77,20 +85,15 @@ pub struct Captured {
     pub bytes: Vec<u8>,
 }
 
-struct Host<S> {
-    node: Box<dyn Node<S>>,
-    addresses: Vec<IpAddr>,
-    sockets: BTreeMap<SocketId, SocketAddr>,
-    bound: BTreeSet<SocketAddr>,
-    next_port: u16,
-    deadline: Option<Timestamp>,
-}
-
 enum Delivery<S> {
+    Flight(Flight),
     Datagram { to: NodeId, path: Path, bytes: Vec<u8> },
     Signal { to: NodeId, from: NodeId, signal: S },
     SocketEvent { to: NodeId, event: SocketEvent },
+    Action(Action<S>),
 }
+
+type Action<S> = Box<dyn FnOnce(&mut World<S>)>;
 
 /// A world in which a condition did not come true in time.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -112,8 +115,6 @@ impl std::error::Error for Stuck {}
 
 /// The most actions a node may want between two inputs: more is a node that spins.
 const ACTION_BUDGET: usize = 1_000_000;
-/// The first port that a host hands out.
-const FIRST_PORT: u16 = 40_000;
 
 impl<S: 'static> World<S> {
     /// An empty world.
@@ -122,8 +123,8 @@ impl<S: 'static> World<S> {
         Self {
             now: Timestamp::ZERO,
             hosts: Vec::new(),
-            addresses: BTreeMap::new(),
-            names: BTreeMap::new(),
+            internet: Internet::new(seed.child("internet")),
+            names: Names::default(),
             links: BTreeMap::new(),
             default_link: LinkConfig::default(),
             signalling_delay: Duration::ZERO,
@@ -132,6 +133,7 @@ impl<S: 'static> World<S> {
             sequence: 0,
             transcript: Transcript::default(),
             captured: None,
+            recordings: Vec::new(),
             buffer: TransmitBuffer::new(1_200),
             started: false,
         }
@@ -142,9 +144,35 @@ impl<S: 'static> World<S> {
         self.default_link = config;
     }
 
-    /// How the direction from one node to another behaves from now on.
+    /// How the way from one node to another behaves from now on, whatever lies between them: [`LinkName::Between`].
     pub fn set_link(&mut self, from: NodeId, to: NodeId, config: LinkConfig) {
-        self.link(from, to).set_config(config);
+        self.configure(LinkName::Between { from, to }, config);
+    }
+
+    /// How any link behaves from now on.
+    pub fn configure(&mut self, link: LinkName, config: LinkConfig) {
+        self.link(link).set_config(config);
+    }
+
+    /// Loses everything that is sent over a link from now on; what is under way arrives. One direction: a partition both ways cuts two.
+    pub fn cut(&mut self, link: LinkName) {
+        self.link(link).set_continuity(Continuity::Cut);
+    }
+
+    /// Ends what [`cut`](Self::cut) began. The link behaves as it is configured.
+    pub fn restore(&mut self, link: LinkName) {
+        self.link(link).set_continuity(Continuity::Whole);
+    }
+
+    /// The networks and middleboxes.
+    #[must_use]
+    pub fn internet(&self) -> &Internet {
+        &self.internet
+    }
+
+    /// The networks and middleboxes, to add to and to reboot. Hosts are attached with [`add_host`](Self::add_host).
+    pub fn internet_mut(&mut self) -> &mut Internet {
+        &mut self.internet
     }
 
     /// How long a signal takes from one node to another.
@@ -152,34 +180,111 @@ impl<S: 'static> World<S> {
         self.signalling_delay = delay;
     }
 
-    /// Gives a host name its addresses, for look-ups.
+    /// Gives a host name its addresses: look-ups are answered with them at once.
     pub fn add_name(&mut self, host: &str, addresses: Vec<IpAddr>) {
-        self.names.insert(host.to_owned(), addresses);
+        self.set_name(host, NameRecord::addresses(addresses));
     }
 
-    /// Adds a node on a host with these addresses, each of which must be new to the world.
+    /// How look-ups of a host name are answered that begin from now on. Other names are not found.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use driver_sim::{NameRecord, Signal, World};
+    /// use proto_machine::{Seed, SocketError};
+    ///
+    /// let mut world: World<Signal> = World::new(Seed::from_number(1));
+    /// let addresses = vec!["2001:db8::1".parse().unwrap(), "192.0.2.1".parse().unwrap()];
+    /// world.set_name("stun.example.org", NameRecord::addresses(addresses).after(Duration::from_millis(80)));
+    /// world.set_name("gone.example.org", NameRecord::failure(SocketError::NameNotFound).after(Duration::from_secs(5)));
+    /// ```
+    pub fn set_name(&mut self, host: &str, record: NameRecord) {
+        self.names.insert(host, record);
+    }
+
+    /// Adds a node on a host of the public Internet with these addresses, each of which must be new to the world.
     ///
     /// # Panics
     ///
     /// If an address is taken.
     pub fn add_node<N: Node<S>>(&mut self, node: N, addresses: Vec<IpAddr>) -> Handle<N> {
+        let public = addresses.into_iter().map(|address| Interface { network: Internet::PUBLIC, address });
+        self.add_host(node, public.collect())
+    }
+
+    /// Adds a node on a host with these interfaces.
+    ///
+    /// # Panics
+    ///
+    /// If a network does not exist, an address is taken in it, or two interfaces of the host have the same one.
+    #[expect(clippy::expect_used, reason = "documented: interfaces that cannot be are a mistake of the caller")]
+    pub fn add_host<N: Node<S>>(&mut self, node: N, interfaces: Vec<Interface>) -> Handle<N> {
+        let added = self.try_add_host(node, interfaces, None);
+        added.expect("documented: each interface is possible")
+    }
+
+    /// Adds a node with these access links, or nothing at all.
+    pub(crate) fn try_add_host<N: Node<S>>(
+        &mut self,
+        node: N,
+        interfaces: Vec<Interface>,
+        link: Option<LinkConfig>,
+    ) -> Result<Handle<N>, InternetError> {
         let id = NodeId(self.hosts.len());
-        for &address in &addresses {
-            let taken = self.addresses.insert(address, id);
-            assert!(taken.is_none(), "{address} is taken by {taken:?}");
+        self.hosts.push(Host::new(Box::new(node)));
+        for &interface in &interfaces {
+            if let Err(error) = self.attach(id, interface) {
+                let host = self.hosts.pop();
+                for attached in host.iter().flat_map(Host::interfaces) {
+                    self.internet.detach(attached.network, attached.address)?;
+                }
+                return Err(error);
+            }
         }
-        self.hosts.push(Host {
-            node: Box::new(node),
-            addresses,
-            sockets: BTreeMap::new(),
-            bound: BTreeSet::new(),
-            next_port: FIRST_PORT,
-            deadline: None,
-        });
+        if let Some(config) = link {
+            for Interface { address, .. } in interfaces {
+                for direction in [Direction::Up, Direction::Down] {
+                    self.configure(LinkName::Interface { node: id, address, direction }, config);
+                }
+            }
+        }
         if self.started {
             self.start(id);
         }
-        Handle { id, node: PhantomData }
+        Ok(Handle { id, node: PhantomData })
+    }
+
+    /// Gives a host another interface, and tells its node.
+    ///
+    /// # Errors
+    ///
+    /// [`InternetError`] if there is no such node or network, or the address is taken; nothing has changed.
+    pub fn add_interface(&mut self, node: NodeId, interface: Interface) -> Result<(), InternetError> {
+        self.attach(node, interface)?;
+        self.report_interfaces(node);
+        Ok(())
+    }
+
+    /// Takes an interface away from a host, and tells its node. The sockets there fail.
+    ///
+    /// # Errors
+    ///
+    /// [`InternetError`] if there is no such node or address.
+    pub fn remove_interface(&mut self, node: NodeId, address: IpAddr) -> Result<(), InternetError> {
+        let host = self.hosts.get_mut(node.0).ok_or(InternetError::NoSuchPlace)?;
+        let network = host.network_of(address).ok_or(InternetError::NoSuchAddress(address))?;
+        self.internet.detach(network, address)?;
+        for socket in host.remove_interface(address) {
+            let event = SocketEvent::Failed { socket, error: SocketError::AddressNotAvailable };
+            self.enqueue(self.now, Delivery::SocketEvent { to: node, event });
+        }
+        self.report_interfaces(node);
+        Ok(())
+    }
+
+    /// Does something to the world at a moment of its future; at once if it is past.
+    pub fn at(&mut self, moment: Timestamp, action: impl FnOnce(&mut Self) + 'static) {
+        self.enqueue(moment.max(self.now), Delivery::Action(Box::new(action)));
     }
 
     /// The current virtual time.
@@ -197,6 +302,33 @@ impl<S: 'static> World<S> {
     #[must_use]
     pub fn captured(&self) -> &[Captured] {
         self.captured.as_deref().unwrap_or_default()
+    }
+
+    /// Keeps a packet trace from now on, of what is seen from one point; as many as are wanted. [`pcap`](Self::pcap) reads it.
+    ///
+    /// ```
+    /// use driver_sim::network::Internet;
+    /// use driver_sim::{Signal, VantagePoint, World};
+    /// use proto_machine::{Seed, Timestamp};
+    ///
+    /// let mut world: World<Signal> = World::new(Seed::from_number(1));
+    /// let trace = world.record(VantagePoint::Network(Internet::PUBLIC));
+    /// // `std::fs::write("public.pcap", world.pcap(trace))` when all has happened.
+    /// assert_eq!(world.pcap(trace).len(), 24);
+    /// ```
+    pub fn record(&mut self, point: VantagePoint) -> RecordingId {
+        self.recordings.push(Recording::new(point));
+        RecordingId(self.recordings.len() - 1)
+    }
+
+    /// A packet trace so far, as a file in the format of pcap: raw IP packets, stamped with virtual time. It stays below 256 MiB, and leaves out what comes later.
+    ///
+    /// # Panics
+    ///
+    /// If the recording is of another world.
+    #[must_use]
+    pub fn pcap(&self, recording: RecordingId) -> &[u8] {
+        self.recordings[recording.0].bytes()
     }
 
     /// What has happened so far.
@@ -235,9 +367,7 @@ impl<S: 'static> World<S> {
     /// Closes all sockets of a node's host, as the end of its program does. What is started there next is given the same ports again.
     pub fn close_sockets(&mut self, node: NodeId) {
         if let Some(host) = self.hosts.get_mut(node.0) {
-            host.sockets.clear();
-            host.bound.clear();
-            host.next_port = FIRST_PORT;
+            host.close_all();
         }
     }
 
@@ -280,8 +410,27 @@ impl<S: 'static> World<S> {
         }
     }
 
+    fn attach(&mut self, node: NodeId, interface: Interface) -> Result<(), InternetError> {
+        let host = self.hosts.get_mut(node.0).ok_or(InternetError::NoSuchPlace)?;
+        if host.network_of(interface.address).is_some() {
+            return Err(InternetError::AddressTaken(interface.address));
+        }
+        self.internet.attach(interface.network, interface.address, node)?;
+        host.add_interface(interface);
+        Ok(())
+    }
+
+    fn report_interfaces(&mut self, id: NodeId) {
+        if self.started {
+            self.hosts[id.0].report_interfaces(self.now);
+            self.drain(id);
+        }
+    }
+
     fn start(&mut self, id: NodeId) {
-        self.hosts[id.0].node.handle_start(self.now);
+        let host = &mut self.hosts[id.0];
+        host.report_interfaces(self.now);
+        host.node.handle_start(self.now);
         self.drain(id);
     }
 
@@ -313,19 +462,9 @@ impl<S: 'static> World<S> {
     fn deliver(&mut self, delivery: Delivery<S>) {
         let now = self.now;
         let to = match delivery {
-            Delivery::Datagram { to, path, mut bytes } => {
-                let host = &mut self.hosts[to.0];
-                if !host.bound.contains(&path.local) {
-                    self.transcript.push(Entry::Unreachable { at: now, path: path.reversed() });
-                    return;
-                }
-                self.transcript.push(Entry::Arrived { at: now, path, length: bytes.len() });
-                if let Some(captured) = &mut self.captured {
-                    captured.push(Captured { at: now, node: to, path, bytes: bytes.clone() });
-                }
-                host.node.handle_packet(now, Received { path, datagram: &mut bytes });
-                to
-            }
+            Delivery::Flight(flight) => return self.fly(flight),
+            Delivery::Datagram { to, path, bytes } => return self.arrive(to, path, bytes),
+            Delivery::Action(action) => return action(self),
             Delivery::Signal { to, from, signal } => {
                 self.hosts[to.0].node.handle_signal(now, from, signal);
                 to
@@ -363,25 +502,6 @@ impl<S: 'static> World<S> {
         true
     }
 
-    fn send(&mut self, from: NodeId, transmit: Transmit) {
-        let path = transmit.path;
-        let to = self.addresses.get(&path.remote.ip()).copied();
-        let datagrams: Vec<Vec<u8>> = self.buffer.datagrams().map(<[u8]>::to_vec).collect();
-        for bytes in datagrams {
-            self.transcript.push(Entry::Sent { at: self.now, path, length: bytes.len() });
-            let Some(to) = to else {
-                self.transcript.push(Entry::Unreachable { at: self.now, path });
-                continue;
-            };
-            let now = self.now;
-            for at in self.link(from, to).arrivals(now) {
-                let mut bytes = bytes.clone();
-                self.link(from, to).corrupt(&mut bytes);
-                self.enqueue(at, Delivery::Datagram { to, path: path.reversed(), bytes });
-            }
-        }
-    }
-
     fn handle_request(&mut self, id: NodeId, request: SocketRequest) {
         let event = match request {
             SocketRequest::BindUdp { socket, local } => match self.hosts[id.0].bind(socket, local) {
@@ -393,8 +513,12 @@ impl<S: 'static> World<S> {
                 return;
             }
             SocketRequest::Resolve { lookup, host } => {
-                let result = self.names.get(&host).cloned().ok_or(SocketError::NameNotFound);
-                SocketEvent::Resolved { lookup, result }
+                self.transcript.push(Entry::Event { at: self.now, node: id, text: format!("looks up {host}") });
+                if let Some((delay, result)) = self.names.look_up(&host) {
+                    let event = SocketEvent::Resolved { lookup, result };
+                    self.enqueue(self.now + delay, Delivery::SocketEvent { to: id, event });
+                }
+                return;
             }
             // The vocabulary may grow. What this world does not know it cannot answer either; the transcript tells.
             other => {
@@ -411,45 +535,12 @@ impl<S: 'static> World<S> {
         self.queue.insert((at, self.sequence), delivery);
     }
 
-    fn link(&mut self, from: NodeId, to: NodeId) -> &mut Link {
-        let (config, seed) = (self.default_link, &self.seed);
-        let child = || seed.child(&format!("link {from} to {to}"));
-        self.links.entry((from, to)).or_insert_with(|| Link::new(config, child()))
-    }
-}
-
-impl<S> Host<S> {
-    fn bind(&mut self, socket: SocketId, local: SocketAddr) -> Result<SocketAddr, SocketError> {
-        if !self.addresses.contains(&local.ip()) {
-            return Err(SocketError::AddressNotAvailable);
-        }
-        let mut address = local;
-        if local.port() == 0 {
-            address.set_port(self.free_port(local.ip()).ok_or(SocketError::AddressInUse)?);
-        }
-        if !self.bound.insert(address) {
-            return Err(SocketError::AddressInUse);
-        }
-        self.sockets.insert(socket, address);
-        Ok(address)
-    }
-
-    /// The next port that is not bound.
-    fn free_port(&mut self, ip: IpAddr) -> Option<u16> {
-        for _ in FIRST_PORT..=u16::MAX {
-            let port = self.next_port;
-            self.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
-            if !self.bound.contains(&SocketAddr::new(ip, port)) {
-                return Some(port);
-            }
-        }
-        None
-    }
-
-    fn close(&mut self, socket: SocketId) {
-        if let Some(address) = self.sockets.remove(&socket) {
-            self.bound.remove(&address);
-        }
+    fn link(&mut self, name: LinkName) -> &mut Link {
+        let (seed, default) = (&self.seed, self.default_link);
+        self.links.entry(name).or_insert_with(|| {
+            let config = if name.is_end_to_end() { default } else { LinkConfig::default() };
+            Link::new(config, seed.child(&name.to_string()))
+        })
     }
 }
 

@@ -106,8 +106,13 @@ class Channel {
 
   /** Asks the peer for a flood, and returns what has arrived here. */
   async takeFlood(bytes, messageSize) {
-    const began = performance.now();
     this.send(`please-flood ${bytes} ${messageSize}`);
+    return this.receiveFlood();
+  }
+
+  /** Counts a flood that the peer sends, and returns what has arrived here. */
+  async receiveFlood() {
+    const began = performance.now();
     const announced = await this.messages.next();
     let received = 0;
     let inOrder = true;
@@ -144,22 +149,23 @@ class Interop {
 
   /**
    * `offer` is "browser" or "peer"; `label` that of the first channel; without `trickle`, all candidates are inside the description; `media`
-   * asks for the microphone, whose permission makes Chromium tell its addresses.
+   * asks for the microphone, whose permission makes Chromium tell its addresses; `configuration` is an RTCConfiguration.
    */
-  async connect({ offer, label = "chat", trickle = true, media = false }) {
+  async connect({ offer, label = "chat", trickle = true, media = false, configuration = {} }) {
     this.trickle = trickle;
     if (media) await navigator.mediaDevices.getUserMedia({ audio: true });
     this.began = performance.now();
     const note = (text) => this.log.push(`${Math.round(performance.now() - this.began)} ms ${text}`);
     this.note = note;
     this.socket = new WebSocket(`ws://${location.host}/signal?offer=${offer}`);
-    this.pc = new RTCPeerConnection();
+    this.pc = new RTCPeerConnection(configuration);
     const pc = this.pc;
     this.states = new Inbox("change of the connection's state");
     pc.addEventListener("connectionstatechange", () => this.states.put(pc.connectionState));
     for (const [event, state] of [["connectionstatechange", "connectionState"], ["iceconnectionstatechange", "iceConnectionState"], ["icegatheringstatechange", "iceGatheringState"], ["signalingstatechange", "signalingState"]]) {
       pc.addEventListener(event, () => note(`${state} ${pc[state]}`));
     }
+    pc.addEventListener("icecandidateerror", ({ url, errorCode, errorText }) => note(`candidate error ${url} ${errorCode} ${errorText}`));
     pc.addEventListener("icecandidate", ({ candidate }) => this.candidate(candidate));
     pc.addEventListener("datachannel", ({ channel }) => this.remoteChannels.put(new Channel(channel, note)));
     await once(this.socket, "open", "signalling connection");
@@ -269,7 +275,7 @@ class Interop {
     const stats = await this.pc.getStats();
     const transport = [...stats.values()].find(({ type }) => type === "transport");
     const pair = stats.get(transport.selectedCandidatePairId);
-    const end = ({ candidateType, protocol, address, port }) => ({ candidateType, protocol, address, port });
+    const end = ({ candidateType, protocol, address, port, relayProtocol }) => ({ candidateType, protocol, address, port, relayProtocol });
     return { local: end(stats.get(pair.localCandidateId)), remote: end(stats.get(pair.remoteCandidateId)) };
   }
 }

@@ -1,5 +1,6 @@
-//! A peer in a process of its own, which the test commands, and the signalling between it and a page.
+//! Peers in processes of their own, which the test commands, and the signalling between one and a page, or between two.
 
+use std::ops::{Deref, DerefMut};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,55 +20,33 @@ use tokio::task::JoinHandle;
 /// How long to wait for what the peer has to say. ICE needs half a minute to give up a connection.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A `demo stdio` process, with a page of its own that has nothing but signalling to it. Everything ends when this is dropped.
-pub struct ScriptedPeer {
-    url: String,
+/// A `demo stdio` process. It ends when this is dropped.
+pub struct PeerProcess {
     child: Child,
     input: Arc<Mutex<ChildStdin>>,
     events: mpsc::UnboundedReceiver<Value>,
     seen: Vec<Value>,
-    tasks: [JoinHandle<()>; 2],
+    reader: JoinHandle<()>,
 }
 
-impl ScriptedPeer {
-    /// Starts `program`, which speaks the protocol of `docs/stdio.md`.
-    ///
-    /// # Errors
-    /// The program does not start, or there is no port for the page.
-    pub async fn start(program: &str, arguments: &[&str]) -> Result<Self> {
-        let mut child = Command::new(program)
-            .args(arguments)
+/// What a peer has to say to the other one.
+type Signals = mpsc::UnboundedReceiver<String>;
+
+impl PeerProcess {
+    /// Starts a program that speaks the protocol of `docs/stdio.md`.
+    fn start(mut command: Command) -> Result<(Self, Signals)> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start {program}"))?;
+            .with_context(|| format!("cannot start {command:?}"))?;
         let input = Arc::new(Mutex::new(child.stdin.take().context("the process has an input")?));
         let output = child.stdout.take().context("the process has an output")?;
         let (signals_in, signals) = mpsc::unbounded_channel();
         let (events_in, events) = mpsc::unbounded_channel();
         let reader = tokio::spawn(read(output, signals_in, events_in));
-
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}/", listener.local_addr()?);
-        let signals = Arc::new(Mutex::new(signals));
-        let to_peer = Arc::clone(&input);
-        let signalling = move |upgrade: WebSocketUpgrade| async move {
-            upgrade.on_upgrade(move |socket| relay(socket, signals, to_peer))
-        };
-        let router = Router::new()
-            .route("/", get(|| async { Html("<!doctype html><title>signalling</title>") }))
-            .route("/signal", get(signalling));
-        let server = tokio::spawn(async move {
-            let _it_ends_with_its_task = axum::serve(listener, router).await;
-        });
-        Ok(Self { url, child, input, events, seen: Vec::new(), tasks: [reader, server] })
-    }
-
-    /// The page, for a browser to open.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
+        Ok((Self { child, input, events, seen: Vec::new(), reader }, signals))
     }
 
     /// Gives a command.
@@ -116,10 +95,111 @@ impl ScriptedPeer {
     }
 }
 
+impl Drop for PeerProcess {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// A [`PeerProcess`] with a page of its own that has nothing but signalling to it. Everything ends when this is dropped.
+pub struct ScriptedPeer {
+    url: String,
+    process: PeerProcess,
+    server: JoinHandle<()>,
+}
+
+impl ScriptedPeer {
+    /// Starts `program`.
+    ///
+    /// # Errors
+    /// The program does not start, or there is no port for the page.
+    pub async fn start(program: &str, arguments: &[&str]) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        let (process, signals) = PeerProcess::start(command)?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}/", listener.local_addr()?);
+        let signals = Arc::new(Mutex::new(signals));
+        let to_peer = Arc::clone(&process.input);
+        let signalling = move |upgrade: WebSocketUpgrade| async move {
+            upgrade.on_upgrade(move |socket| relay(socket, signals, to_peer))
+        };
+        let router = Router::new()
+            .route("/", get(|| async { Html("<!doctype html><title>signalling</title>") }))
+            .route("/signal", get(signalling));
+        let server = tokio::spawn(async move {
+            let _it_ends_with_its_task = axum::serve(listener, router).await;
+        });
+        Ok(Self { url, process, server })
+    }
+
+    /// The page, for a browser to open.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Deref for ScriptedPeer {
+    type Target = PeerProcess;
+
+    fn deref(&self) -> &PeerProcess {
+        &self.process
+    }
+}
+
+impl DerefMut for ScriptedPeer {
+    fn deref_mut(&mut self) -> &mut PeerProcess {
+        &mut self.process
+    }
+}
+
 impl Drop for ScriptedPeer {
     fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
+        self.server.abort();
+    }
+}
+
+/// Two [`PeerProcess`]es, each the other's signalling channel.
+pub struct ScriptedPair {
+    /// The one that makes the offer.
+    pub offerer: PeerProcess,
+    /// The other one.
+    pub answerer: PeerProcess,
+    wires: [JoinHandle<()>; 2],
+}
+
+impl ScriptedPair {
+    /// Starts both; `offerer` and `answerer` are complete but for their `--role`.
+    ///
+    /// # Errors
+    /// One does not start.
+    pub fn start(mut offerer: Command, mut answerer: Command) -> Result<Self> {
+        offerer.args(["--role", "offerer"]);
+        answerer.args(["--role", "answerer"]);
+        let (offerer, from_offerer) = PeerProcess::start(offerer)?;
+        let (answerer, from_answerer) = PeerProcess::start(answerer)?;
+        let wires = [
+            tokio::spawn(carry(from_offerer, Arc::clone(&answerer.input))),
+            tokio::spawn(carry(from_answerer, Arc::clone(&offerer.input))),
+        ];
+        Ok(Self { offerer, answerer, wires })
+    }
+}
+
+impl Drop for ScriptedPair {
+    fn drop(&mut self) {
+        for wire in &self.wires {
+            wire.abort();
+        }
+    }
+}
+
+/// Carries what one process has to say to the other, until one of them has ended.
+async fn carry(mut signals: Signals, to: Arc<Mutex<ChildStdin>>) {
+    while let Some(signal) = signals.recv().await {
+        if write(&to, &signal).await.is_err() {
+            return;
         }
     }
 }

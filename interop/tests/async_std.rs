@@ -1,4 +1,4 @@
-//! Data channels between Chromium and a peer that driver-async-std drives: the scripts of `data_channels.rs`, whoever offers.
+//! Data channels between Chromium and a peer that driver-async-std drives: the same scripts as with the peer of the demo, whoever offers.
 
 use std::sync::Arc;
 
@@ -15,14 +15,11 @@ use driver_async_std::peer_core::{
     SessionDescriptionInit,
 };
 use driver_async_std::{DataChannel, Event, PeerConnection, generate_certificate};
-use interop::{Browser, BrowserKind, HostCandidates};
+use interop::{Browser, BrowserKind, HostCandidates, scripts};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-
-/// Bytes of a flood, each way.
-const FLOOD_BYTES: u64 = 20_000_000;
 
 /// A page, and a peer for each browser that asks for its signalling.
 struct PeerServer {
@@ -253,52 +250,22 @@ async fn connected(offerer: &str, candidates: HostCandidates) -> Result<(PeerSer
 
 async fn connects_to_addresses(offerer: &str) -> Result<()> {
     let (_server, browser) = connected(offerer, HostCandidates::Addresses).await?;
-    let pair = browser.run("return interop.selectedPair()", Value::Null).await?;
-    ensure!(pair["local"]["protocol"] == "udp" && pair["remote"]["candidateType"] == "host", "{pair}");
-    Ok(())
+    scripts::is_direct(&browser).await
 }
 
 async fn messages_come_back_intact(offerer: &str) -> Result<()> {
     let (_server, browser) = connected(offerer, HostCandidates::MulticastDns).await?;
-    let sizes = [0, 1, 2, 1199, 1200, 1201, 16_383, 16_384, 16_385, 65_535, 65_536, 65_537, 100_000, 204_800];
-    let script = "
-        const chat = await interop.open('chat');
-        for (const size of parameters) {
-            await chat.echo('text', size);
-            await chat.echo('binary', size);
-        }";
-    browser.run(script, json!(sizes)).await?;
-    Ok(())
+    scripts::echo_all_sizes(&browser).await
 }
 
 async fn twenty_megabytes_each_way_arrive_complete_and_in_order(offerer: &str) -> Result<()> {
     let (_server, browser) = connected(offerer, HostCandidates::MulticastDns).await?;
-    for (direction, script) in [
-        ("to the peer", "return (await interop.open('sink')).flood(parameters, 16384)"),
-        ("to the browser", "return (await interop.open('flood')).takeFlood(parameters, 16384)"),
-    ] {
-        let outcome = browser.run(script, json!(FLOOD_BYTES)).await?;
-        ensure!(outcome["received"] == FLOOD_BYTES && outcome["inOrder"] == true, "{direction}: {outcome}");
-    }
-    Ok(())
+    scripts::flood_each_way(&browser).await
 }
 
 async fn a_channel_closes_from_either_side_while_others_live_on(offerer: &str) -> Result<()> {
     let (_server, browser) = connected(offerer, HostCandidates::MulticastDns).await?;
-    let script = "
-        const [chat, first, second] = [await interop.open('chat'), await interop.open('first'), await interop.open('second')];
-        for (const channel of [chat, first, second]) await channel.echo('text', 10);
-        first.channel.close();
-        await within(first.closed, 'close of first');
-        await interop.peerChannel('first', 'closed');
-        await second.echo('text', 10);
-        second.send('please-close');
-        await within(second.closed, 'close of second');
-        await interop.peerChannel('second', 'closed');
-        await chat.echo('text', 10);
-        await (await interop.create('first').opened()).echo('binary', 10);";
-    browser.run(script, Value::Null).await?;
-    Ok(())
+    scripts::close_channels_from_either_side(&browser).await
 }
 
 /// Each hears it from the other: without a word, it would take ICE half a minute to notice (RFC 7675 §5.1).
@@ -314,12 +281,8 @@ async fn a_connection_closes_from_either_side(offerer: &str) -> Result<()> {
     let milliseconds = browser.run(script, json!({ "offer": offerer })).await?;
     ensure!(milliseconds.as_f64().is_some_and(|waited| waited < 10_000.0), "closed there after {milliseconds} ms");
     server.close_peers();
-    let script = "
-        const began = performance.now();
-        await within(interop.channels.get('chat').closed, 'close of chat');
-        return performance.now() - began;";
-    let milliseconds = browser.run(script, Value::Null).await?;
-    ensure!(milliseconds.as_f64().is_some_and(|waited| waited < 10_000.0), "closed here after {milliseconds} ms");
+    let milliseconds = scripts::until_chat_is_closed(&browser).await?;
+    ensure!(milliseconds < 10_000.0, "closed here after {milliseconds} ms");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What the server refuses, and how it says so.
 
 use anyhow::{Result, ensure};
+use demo::behaviour::MAX_FLOOD_MESSAGE;
 use demo::{MAX_BROWSERS, MAX_CHANNELS, MAX_EARLY_CANDIDATES, Options, Server};
 use interop::{Chromium, HostCandidates};
 use serde_json::{Value, json};
@@ -112,6 +113,34 @@ async fn a_channel_too_many_is_closed_with_the_reason_and_the_others_live_on() -
     let report = chromium.run(script, json!(MAX_CHANNELS)).await?;
     ensure!(report["where"] == "channel", "{report}");
     ensure!(report["message"].as_str().is_some_and(|text| text.contains(&MAX_CHANNELS.to_string())), "{report}");
+    drop(chromium);
+    server.stop()
+}
+
+/// A request that nobody could meet is answered on its channel; one that this browser cannot take, since its description says so, is told of as an error of the channel. The
+/// channel goes on after both.
+#[tokio::test]
+async fn a_flood_of_messages_that_are_too_large_is_refused_with_the_limit_and_its_channel_lives_on() -> Result<()> {
+    let (chromium, server) = start().await?;
+    let script = "
+        const { signal } = interop;
+        interop.signal = ({ sdp, ...rest }) => signal.call(interop, sdp ? { ...rest, sdp: sdp.replace(/(a=max-message-size:)[0-9]+/, `$1${parameters.accepted}`) } : rest);
+        await interop.connect({ offer: 'browser', media: false });
+        const flood = await interop.open('flood');
+        flood.send(`please-flood 1000000 ${parameters.impossible}`);
+        const answer = await flood.messages.next();
+        flood.send(`please-flood 1000000 ${parameters.accepted + 1}`);
+        const report = await interop.reports.first(({ type }) => type === 'error');
+        const announced = await flood.messages.next();
+        await flood.echo('text', 10);
+        const taken = await flood.takeFlood(1000000, parameters.accepted);
+        return { answer, report, announced, taken };";
+    let parameters = json!({ "accepted": 20_000, "impossible": MAX_FLOOD_MESSAGE + 1 });
+    let outcome = chromium.run(script, parameters).await?;
+    let says = |value: &Value, limit: usize| value.as_str().is_some_and(|text| text.contains(&limit.to_string()));
+    ensure!(says(&outcome["answer"], MAX_FLOOD_MESSAGE), "{outcome}");
+    ensure!(outcome["report"]["where"] == "channel" && says(&outcome["report"]["message"], 20_000), "{outcome}");
+    ensure!(outcome["taken"]["received"] == 1_000_000 && outcome["taken"]["inOrder"] == true, "{outcome}");
     drop(chromium);
     server.stop()
 }

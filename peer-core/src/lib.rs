@@ -73,7 +73,7 @@
 //! # Deliberately left out
 //!
 //! Audio and video are negotiated away: sections of an offer are answered as rejected, and there are no transceivers. Not there yet, and refused by name where they are asked for:
-//! relaying, ICE restart, multicast DNS names, TCP. Not there yet either: `setConfiguration`, the policies of `RTCConfiguration` other than bundling everything, and the larger
+//! relaying over TCP and TLS, ICE restart, multicast DNS names, TCP. Not there yet either: `setConfiguration`, bundle policies other than bundling everything, and the larger
 //! part of the statistics.
 
 mod candidate;
@@ -82,16 +82,18 @@ mod configuration;
 mod endpoint;
 mod error;
 mod event;
+mod ice_server;
 mod peer;
 mod state;
 mod statistics;
 
 pub use candidate::{IceCandidate, IceCandidateInit};
 pub use channel::Channel;
-pub use configuration::{Configuration, ConfigurationError, IceServer};
+pub use configuration::{Configuration, ConfigurationError};
 pub use endpoint::{AddPeerError, Endpoint, EndpointConfig, EndpointEvent, EndpointStatistics, PeerId, SocketPolicy};
 pub use error::{AddIceCandidateError, CreateDescriptionError, SetDescriptionError};
 pub use event::PeerEvent;
+pub use ice_server::IceServer;
 pub use peer::{Peer, SessionDescriptionInit};
 pub use state::{IceConnectionState, PeerConnectionState, SignalingState};
 pub use statistics::{PeerStatistics, TransportStatistics};
@@ -102,7 +104,8 @@ pub use proto_dtls_sctp::{
     Reliability, SctpTransportState, SecureError, SendError, StartError, UnknownChannel,
 };
 pub use proto_ice::{
-    CandidateError, CandidatePair, CandidateType, IceGatheringState, IceTransportState, InterfaceAddress, PathStanding,
+    CandidateError, CandidatePair, CandidateType, IceGatheringState, IceReport, IceTransportPolicy, IceTransportState,
+    InterfaceAddress, PathStanding,
 };
 pub use proto_machine;
 pub use proto_sdp::SdpType;

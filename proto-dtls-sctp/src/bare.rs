@@ -152,13 +152,17 @@ impl BareAssociation {
     /// What has happened, oldest first.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<BareEvent> {
-        self.ready.extend(self.events.drain(..).map(|event| match event {
-            SctpEvent::Established { streams } => BareEvent::Established { streams },
-            SctpEvent::Readable(stream) => BareEvent::Readable(stream),
-            SctpEvent::IncomingReset(stream) => BareEvent::IncomingReset(stream),
-            SctpEvent::ResetComplete(stream) => BareEvent::ResetComplete(stream),
-            SctpEvent::ResetFailed(stream) => BareEvent::ResetFailed(stream),
-            SctpEvent::Lost(failure) => BareEvent::Lost(failure),
+        self.ready.extend(self.events.drain(..).filter_map(|event| {
+            Some(match event {
+                // Whoever waits for the next event loses nothing.
+                SctpEvent::Prepared { .. } => return None,
+                SctpEvent::Established { streams } => BareEvent::Established { streams },
+                SctpEvent::Readable(stream) => BareEvent::Readable(stream),
+                SctpEvent::IncomingReset(stream) => BareEvent::IncomingReset(stream),
+                SctpEvent::ResetComplete(stream) => BareEvent::ResetComplete(stream),
+                SctpEvent::ResetFailed(stream) => BareEvent::ResetFailed(stream),
+                SctpEvent::Lost(failure) => BareEvent::Lost(failure),
+            })
         }));
         self.ready.pop_front()
     }

@@ -21,6 +21,16 @@ pub(crate) enum DcepMessage {
     Ack,
 }
 
+/// Whether the beginning of a message is that of an OPEN.
+pub(crate) fn is_open(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&OPEN)
+}
+
+/// Whether a message is an ACK.
+pub(crate) fn is_ack(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&ACK)
+}
+
 /// Reads a message. `None` if it breaks a rule.
 pub(crate) fn parse(bytes: &[u8]) -> Option<DcepMessage> {
     match *bytes.first()? {

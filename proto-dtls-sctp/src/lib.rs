@@ -68,6 +68,14 @@
 //! Nothing is sent to or taken from the channels of a peer before the DTLS handshake is complete and the peer's certificate matches a fingerprint given in
 //! [`StartParameters`]. Datagrams must come from paths that ICE has validated: there is no cookie exchange.
 //!
+//! # Set-up
+//!
+//! From the ClientHello on, with DTLS 1.3, and without loss: the channels of the DTLS client are open at the other end after two and a half round trips, since the OPEN rides on the COOKIE
+//! ECHO (RFC 9260 §5.1 C); those of the server after three. An association whose COOKIE ACK is lost counts as established when anything else of the peer arrives.
+//!
+//! The first pause before a retransmission follows from [`SecureTransport::set_round_trip_time`]: twice as long, at least 100 ms. DTLS flights, INIT, COOKIE ECHO and OPEN are sent again
+//! after pauses that double to half a second (to two of the first, if that is more); those of DTLS grow by a quarter from there, until its time limit. RFC 9147 §5.8.2 leaves that to profiles.
+//!
 //! # What a peer can do
 //!
 //! | it | and this happens |

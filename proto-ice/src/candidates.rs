@@ -1,7 +1,7 @@
 //! The candidates of both agents, by number. None is ever removed, so a number stays valid; that of a learned remote candidate is given to another one day, when no pair
 //! refers to it any more.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use proto_machine::TransportProtocol;
 
@@ -28,7 +28,7 @@ pub(crate) struct ServerIndex(pub(crate) u8);
 #[derive(Debug)]
 pub(crate) struct LocalCandidates {
     entries: Vec<LocalCandidate>,
-    /// The rank of the base of each host candidate.
+    /// The rank of the base of each host and relayed candidate.
     hosts: Vec<Host>,
     /// What each foundation stands for; its name is its place, counted from 1.
     foundations: Vec<FoundationKey>,
@@ -36,7 +36,7 @@ pub(crate) struct LocalCandidates {
     peer_reflexive_limit: usize,
 }
 
-/// A host candidate, which is its own base.
+/// A host or relayed candidate, which is its own base.
 #[derive(Debug)]
 struct Host {
     id: LocalId,
@@ -62,6 +62,23 @@ pub(crate) struct ServerReflexive<'a> {
     pub(crate) url: &'a str,
 }
 
+/// What is known of a relayed candidate.
+#[derive(Debug)]
+pub(crate) struct RelayedAddress<'a> {
+    pub(crate) address: SocketAddr,
+    /// Where the server sees us, if that may be told.
+    pub(crate) related: Option<SocketAddr>,
+    /// That of the socket that the server is reached from.
+    pub(crate) address_rank: AddressRank,
+    pub(crate) server: SocketAddr,
+    pub(crate) relay_rank: RelayRank,
+    pub(crate) url: &'a str,
+}
+
+/// A TURN server by its place among the TURN servers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct RelayRank(pub(crate) u8);
+
 impl LocalCandidates {
     pub(crate) fn new(username_fragment: String, limits: &IceLimits) -> Self {
         Self {
@@ -81,7 +98,7 @@ impl LocalCandidates {
         self.entries.iter()
     }
 
-    /// The host candidate of a socket.
+    /// The candidate that is this base: the host candidate of a socket, or a relayed one.
     pub(crate) fn host_at(&self, base: SocketAddr) -> Option<(LocalId, &LocalCandidate)> {
         let host = self.hosts.iter().find(|host| host.base == base)?;
         Some((host.id, self.get(host.id)?))
@@ -116,6 +133,26 @@ impl LocalCandidates {
         self.push(CandidateType::ServerReflexive, candidate.address, candidate.base, priority, server);
         if let Some(entry) = self.entries.get_mut(id.0) {
             entry.url = Some(candidate.url.to_owned());
+        }
+        self.get(id)
+    }
+
+    /// Adds a relayed candidate, which is its own base. `None` if there was one at this address before.
+    pub(crate) fn add_relayed(&mut self, relayed: &RelayedAddress<'_>) -> Option<&LocalCandidate> {
+        if self.host_at(relayed.address).is_some() {
+            return None;
+        }
+        // Each server has two places, one for either family: IPv6 first (RFC 8421 §4).
+        let place = relayed.relay_rank.0.saturating_mul(2).saturating_add(u8::from(relayed.address.is_ipv4()));
+        let preference = preference_of(relayed.address_rank, ServerIndex(place));
+        let priority = candidate_priority(CandidateType::Relayed, preference);
+        let id = LocalId(self.entries.len());
+        self.hosts.push(Host { id, base: relayed.address, rank: relayed.address_rank });
+        let server = Some(relayed.server.ip());
+        self.push(CandidateType::Relayed, relayed.address, relayed.address, priority, server);
+        if let Some(entry) = self.entries.get_mut(id.0) {
+            entry.related_address = Some(relayed.related.unwrap_or_else(|| unspecified_like(relayed.address)));
+            entry.url = Some(relayed.url.to_owned());
         }
         self.get(id)
     }
@@ -171,11 +208,15 @@ impl LocalCandidates {
         (place + 1).to_string()
     }
 
-    /// RFC 8445 §5.1.2.1: 65535 for a single address, unique among the candidates of a type.
     fn local_preference(&self, base: SocketAddr, server: ServerIndex) -> u16 {
-        let rank = self.hosts.iter().find(|host| host.base == base).map_or(0, |host| host.rank.0);
-        u16::MAX.saturating_sub(rank.saturating_mul(16)).saturating_sub(u16::from(server.0))
+        let rank = self.hosts.iter().find(|host| host.base == base).map_or(AddressRank(0), |host| host.rank);
+        preference_of(rank, server)
     }
+}
+
+/// RFC 8445 §5.1.2.1: 65535 for a single address, unique among the candidates of a type.
+fn preference_of(AddressRank(rank): AddressRank, ServerIndex(server): ServerIndex) -> u16 {
+    u16::MAX.saturating_sub(rank.saturating_mul(16)).saturating_sub(u16::from(server))
 }
 
 /// The candidates of the other agent.
@@ -302,6 +343,12 @@ impl RemoteCandidates {
     fn count(&self, origin: Origin) -> usize {
         self.entries.iter().filter(|entry| entry.origin == origin).count()
     }
+}
+
+/// No address at all, of the same family.
+fn unspecified_like(address: SocketAddr) -> SocketAddr {
+    let ip = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    SocketAddr::new(ip, 0)
 }
 
 /// A candidate that a check tells of. Its foundation is different from all others (RFC 8445 §7.3.1.3): numbers are, and "~" is no ice-char, so nothing

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use proto_machine::Path;
 
 use crate::IceRole;
+use crate::likelihood::is_likely;
 use crate::pair::{Attempt, Pair, PairFoundation, PairPriority, PairState};
 
 /// All pairs by path, and the triggered-check queue.
@@ -13,6 +14,27 @@ pub(crate) struct Checklist {
     pairs: BTreeMap<Path, Pair>,
     triggered: VecDeque<Path>,
     limit: usize,
+    turn: Turn,
+}
+
+/// Whose turn it is among ordinary checks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    /// The pairs that are likely to work.
+    FirstLikely,
+    SecondLikely,
+    /// The pair of the highest priority.
+    Highest,
+}
+
+impl Turn {
+    fn next(self) -> Self {
+        match self {
+            Self::FirstLikely => Self::SecondLikely,
+            Self::SecondLikely => Self::Highest,
+            Self::Highest => Self::FirstLikely,
+        }
+    }
 }
 
 /// What became of a pair that was to be added.
@@ -28,7 +50,7 @@ pub(crate) enum Inserted {
 
 impl Checklist {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { pairs: BTreeMap::new(), triggered: VecDeque::new(), limit }
+        Self { pairs: BTreeMap::new(), triggered: VecDeque::new(), limit, turn: Turn::FirstLikely }
     }
 
     pub(crate) fn get(&self, path: &Path) -> Option<&Pair> {
@@ -113,16 +135,16 @@ impl Checklist {
         self.triggered.retain(keep);
     }
 
-    /// The pair whose ordinary check is next, in the Waiting state (RFC 8445 §6.1.4.2 steps 2 and 3).
+    /// The pair whose ordinary check is next, in the Waiting state (RFC 8445 §6.1.4.2 steps 2 and 3): by priority, but two of three are of a pair that is likely to work.
     pub(crate) fn next_ordinary(&mut self) -> Option<Path> {
         if !self.pairs.values().any(|pair| matches!(pair.state, PairState::Waiting(_))) {
             self.unfreeze_idle_foundations();
         }
-        self.pairs
-            .iter()
-            .filter(|(_, pair)| matches!(pair.state, PairState::Waiting(_)))
-            .max_by_key(|(_, pair)| pair.priority)
-            .map(|(&path, _)| path)
+        let goes_first = |path| self.turn != Turn::Highest && is_likely(path);
+        let waiting = self.pairs.iter().filter(|(_, pair)| matches!(pair.state, PairState::Waiting(_)));
+        let next = waiting.max_by_key(|(path, pair)| (goes_first(path), pair.priority)).map(|(&path, _)| path)?;
+        self.turn = self.turn.next();
+        Some(next)
     }
 
     /// Whether [`next_ordinary`](Self::next_ordinary) would find a pair.

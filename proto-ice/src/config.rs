@@ -4,12 +4,17 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::consent::{CONSENT_LIFETIME, MINIMUM_CONSENT_INTERVAL};
+use crate::turn::TurnCredentials;
 
 /// How an agent behaves. [`Default`] follows the RFCs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IceConfig {
     /// Where server-reflexive candidates come from. At most [`IceLimits::stun_servers`] are used.
     pub stun_servers: Vec<StunServer>,
+    /// Where relayed candidates come from. At most [`IceLimits::turn_servers`] are used.
+    pub turn_servers: Vec<RelayServer>,
+    /// Which candidates are used at all.
+    pub transport_policy: IceTransportPolicy,
     /// Which addresses of this host become candidates.
     pub address_policy: AddressPolicy,
     /// Ta: the time between two new transactions (RFC 8445 §14.2). The larger value of the two agents counts. At least 5 ms, and at most
@@ -33,6 +38,8 @@ impl Default for IceConfig {
     fn default() -> Self {
         Self {
             stun_servers: Vec::new(),
+            turn_servers: Vec::new(),
+            transport_policy: IceTransportPolicy::default(),
             address_policy: AddressPolicy::default(),
             pacing: Self::DEFAULT_PACING,
             // RFC 7675 §5.1.
@@ -60,12 +67,17 @@ impl IceConfig {
         // RFC 7675 §5.1: "MUST NOT set the period between checks to less than 4 seconds", the shortest being 0.8 of the basic one.
         // A period beyond the lifetime could not keep consent.
         self.consent_interval = self.consent_interval.clamp(MINIMUM_CONSENT_INTERVAL, CONSENT_LIFETIME);
-        self.stun_servers.truncate(self.limits.stun_servers.min(MAXIMUM_STUN_SERVERS));
+        self.turn_servers.truncate(self.limits.turn_servers.min(MAXIMUM_TURN_SERVERS));
+        let room = MAXIMUM_STUN_SERVERS.saturating_sub(self.turn_servers.len());
+        self.stun_servers.truncate(self.limits.stun_servers.min(room));
         self
     }
 }
 
-/// No configuration goes beyond this many STUN servers: the local preference leaves 16 values for each base, one of them for the base itself.
+/// No configuration goes beyond this many TURN servers: each takes two of the 16 values of the local preference, one for either family.
+const MAXIMUM_TURN_SERVERS: usize = 4;
+
+/// No configuration goes beyond this many STUN servers, TURN servers included: the local preference leaves 16 values for each base, one of them for the base itself.
 const MAXIMUM_STUN_SERVERS: usize = 15;
 
 /// A STUN server.
@@ -88,6 +100,29 @@ pub enum StunServerHost {
     Name(String),
 }
 
+/// A TURN server (RFC 8656), reached over UDP.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RelayServer {
+    /// Its address, or a name that the driver is asked to resolve.
+    pub host: StunServerHost,
+    /// Its UDP port; 3478 by default (RFC 7065 §3.2).
+    pub port: u16,
+    /// The URL it was configured with, for events and statistics.
+    pub url: String,
+    /// Username and password.
+    pub credentials: TurnCredentials,
+}
+
+/// Which candidates are used: W3C `RTCIceTransportPolicy`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum IceTransportPolicy {
+    /// All of them.
+    #[default]
+    All,
+    /// Relayed ones only. No other is told to anybody, and nothing but messages to TURN servers leaves a socket.
+    Relay,
+}
+
 /// Which kinds of local addresses become candidates. Unspecified, multicast and IPv4-mapped addresses never do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct AddressPolicy {
@@ -104,8 +139,10 @@ pub struct IceLimits {
     pub pairs: usize,
     /// Interface addresses that become sockets, over all calls of `gather`.
     pub interface_addresses: usize,
-    /// STUN servers, at most 15.
+    /// STUN servers, at most 15 together with the TURN servers.
     pub stun_servers: usize,
+    /// TURN servers, at most 4.
+    pub turn_servers: usize,
     /// Remote candidates that were signalled.
     pub remote_candidates: usize,
     /// Remote candidates learned from checks. One without a pair, or whose pairs have all failed, makes room.
@@ -128,6 +165,7 @@ impl Default for IceLimits {
             pairs: 100,
             interface_addresses: 16,
             stun_servers: 4,
+            turn_servers: 4,
             remote_candidates: 64,
             remote_peer_reflexive_candidates: 16,
             local_peer_reflexive_candidates: 16,

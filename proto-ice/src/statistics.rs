@@ -1,6 +1,7 @@
 //! Counters and the report of every pair.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use proto_machine::{Path, Timestamp};
@@ -54,6 +55,20 @@ pub enum CandidatePairState {
     Failed(PairFailure),
 }
 
+impl CandidatePairState {
+    /// The W3C's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Frozen => "frozen",
+            Self::Waiting => "waiting",
+            Self::InProgress => "in-progress",
+            Self::Succeeded => "succeeded",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 /// Why a pair failed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum PairFailure {
@@ -67,10 +82,27 @@ pub enum PairFailure {
     UnusableResponse,
     /// The socket is gone.
     SocketLost,
+    /// The allocation at the TURN server is gone.
+    RelayLost,
     /// No response to consent checks for 30 s (RFC 7675 §5.1).
     ConsentExpired,
     /// The other agent, or the end of the secure transport, has revoked consent (RFC 7675 §5.2).
     ConsentRevoked,
+}
+
+impl fmt::Display for PairFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("no response"),
+            Self::NonSymmetricAddresses => f.write_str("the response came from another address"),
+            Self::ErrorResponse(code) => write!(f, "error response {code}"),
+            Self::UnusableResponse => f.write_str("unusable response"),
+            Self::SocketLost => f.write_str("the socket is gone"),
+            Self::RelayLost => f.write_str("the allocation at the TURN server is gone"),
+            Self::ConsentExpired => f.write_str("consent expired"),
+            Self::ConsentRevoked => f.write_str("consent revoked"),
+        }
+    }
 }
 
 /// Traffic of a pair, named as in W3C `RTCIceCandidatePairStats`.

@@ -15,14 +15,20 @@ pub(crate) const INITIAL_RTO: Duration = Duration::from_millis(500);
 /// Rm (RFC 8489 §6.2.1): how many initial timeouts to wait after the last request.
 const LAST_WAIT_FACTOR: u32 = 16;
 
-/// Rc (RFC 8489 §6.2.1): how often a check is sent.
-const CHECK_REQUESTS: u32 = 7;
+/// When a check is sent for the last time: the seventh, Rc of RFC 8489 §6.2.1.
+const LAST_CHECK: Duration = Duration::from_millis(31_500);
 
-/// How often a request to a STUN server is sent: all of gathering waits for the slowest server, so it gives up after 11.5 s.
-const SERVER_REQUESTS: u32 = 4;
+/// When a request to a STUN server is sent for the last time: all of gathering waits for the slowest server, so it gives up after 11.5 s.
+const LAST_SERVER_REQUEST: Duration = Duration::from_millis(3_500);
 
 /// How long a check takes to fail: RFC 8489 §6.2.1 adds it up to 39.5 s.
 pub(crate) const CHECK_TIMEOUT: Duration = Duration::from_millis(39_500);
+
+/// How long a check is sent every [`INITIAL_RTO`] to an agent that is heard.
+const STEADY_PERIOD: Duration = Duration::from_millis(1_500);
+
+/// Rc (RFC 8489 §6.2.1): how often a check is sent at most. Whoever forges the address of an agent that is heard gains none.
+const CHECK_REQUESTS: u32 = 7;
 
 /// A request that may still be answered.
 #[derive(Debug)]
@@ -59,10 +65,22 @@ pub(crate) struct CheckAttributes {
 /// What happens to a transaction without a response.
 #[derive(Clone, Copy, Debug)]
 enum Schedule {
-    /// It is sent again at `next_at`, or fails if it was sent often enough.
-    Retransmit { limit: u32, next_at: Timestamp, timeout: Duration },
+    /// It is sent again at `next_at`, and not any more once it is as old as `last`.
+    Retransmit { next_at: Timestamp, last: Duration },
+    /// It was sent often enough, and fails.
+    AwaitLast { until: Timestamp },
     /// It is not sent again, and forgotten without failing (RFC 8445 §7.3.1.4; RFC 7675 §5.1).
     Await { until: Timestamp },
+}
+
+/// How fast a request is retransmitted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Backoff {
+    /// RFC 8489 §6.2.1: the timeout doubles.
+    Doubling,
+    /// It begins to double after [`STEADY_PERIOD`], which RFC 8445 §14.3 allows. For a pair of a signalled candidate on which the other agent is heard: a missing answer tells of a loss then, and not of a path
+    /// that does not exist.
+    Steady,
 }
 
 /// What is due for a transaction.
@@ -77,10 +95,10 @@ pub(crate) enum Ended {
 impl Transaction {
     /// A request that was sent at `now` for the first time.
     pub(crate) fn sent(path: Path, purpose: Purpose, now: Timestamp) -> Self {
-        let retransmit = |limit| Schedule::Retransmit { limit, next_at: now + INITIAL_RTO, timeout: INITIAL_RTO };
+        let retransmit = |last| Schedule::Retransmit { next_at: now + INITIAL_RTO, last };
         let schedule = match purpose {
-            Purpose::Check(_) => retransmit(CHECK_REQUESTS),
-            Purpose::Gathering(_) => retransmit(SERVER_REQUESTS),
+            Purpose::Check(_) => retransmit(LAST_CHECK),
+            Purpose::Gathering(_) => retransmit(LAST_SERVER_REQUEST),
             // RFC 7675 §5.1: transmitted once only, and outstanding no longer than consent itself.
             Purpose::Consent(_) => Schedule::Await { until: now + crate::consent::CONSENT_LIFETIME },
         };
@@ -95,28 +113,33 @@ impl Transaction {
     fn deadline(&self) -> Timestamp {
         match self.schedule {
             Schedule::Retransmit { next_at, .. } => next_at,
-            Schedule::Await { until } => until,
+            Schedule::AwaitLast { until } | Schedule::Await { until } => until,
         }
     }
 
     fn is_due_again(&self, now: Timestamp) -> bool {
-        matches!(self.schedule, Schedule::Retransmit { limit, next_at, .. } if self.sent < limit && next_at <= now)
+        matches!(self.schedule, Schedule::Retransmit { next_at, .. } if next_at <= now)
     }
 
-    /// RFC 8489 §6.2.1: the timeout doubles with each request; after the last one, 16 initial ones pass.
-    fn sent_again(&mut self, now: Timestamp) {
-        if let Schedule::Retransmit { limit, next_at, timeout } = &mut self.schedule {
+    fn sent_again(&mut self, now: Timestamp, backoff: Backoff) {
+        if let Schedule::Retransmit { next_at, last } = &mut self.schedule {
             self.sent += 1;
-            *timeout *= 2;
-            *next_at = now + if self.sent == *limit { INITIAL_RTO * LAST_WAIT_FACTOR } else { *timeout };
+            let age = now - self.sent_at;
+            match backoff {
+                _ if age >= *last || self.sent >= CHECK_REQUESTS => {
+                    let until = now.max(self.sent_at + *last) + INITIAL_RTO * LAST_WAIT_FACTOR;
+                    self.schedule = Schedule::AwaitLast { until };
+                }
+                Backoff::Steady if age < STEADY_PERIOD => *next_at = now + INITIAL_RTO,
+                // The timeout has doubled if it is as long as all before together, and one more.
+                Backoff::Steady | Backoff::Doubling => *next_at = now + age + INITIAL_RTO,
+            }
         }
     }
 
     fn ended(&self, now: Timestamp) -> Option<Ended> {
         match self.schedule {
-            Schedule::Retransmit { limit, next_at, .. } if self.sent == limit && next_at <= now => {
-                Some(Ended::TimedOut)
-            }
+            Schedule::AwaitLast { until } if until <= now => Some(Ended::TimedOut),
             Schedule::Await { until } if until <= now => Some(Ended::Forgotten),
             _ => None,
         }
@@ -166,7 +189,7 @@ impl Transactions {
     /// Stops retransmitting; a late response still counts (RFC 8445 §7.3.1.4).
     pub(crate) fn cancel(&mut self, id: TransactionId) {
         if let Some(transaction) = self.entries.get_mut(&id)
-            && matches!(transaction.schedule, Schedule::Retransmit { .. })
+            && matches!(transaction.schedule, Schedule::Retransmit { .. } | Schedule::AwaitLast { .. })
         {
             // "will wait the duration of the transaction timeout for a response".
             transaction.schedule = Schedule::Await { until: transaction.sent_at + CHECK_TIMEOUT };
@@ -199,10 +222,18 @@ impl Transactions {
         self.entries.clear();
     }
 
-    /// A request that is due to be sent again, its next deadline set.
-    pub(crate) fn retransmit_due(&mut self, now: Timestamp) -> Option<(TransactionId, Path, Purpose)> {
+    /// A request that is due to be sent again, its next deadline set; checks as fast as `backoff` says for their path.
+    pub(crate) fn retransmit_due(
+        &mut self,
+        now: Timestamp,
+        backoff: impl Fn(Path) -> Backoff,
+    ) -> Option<(TransactionId, Path, Purpose)> {
         let (&id, transaction) = self.entries.iter_mut().find(|(_, transaction)| transaction.is_due_again(now))?;
-        transaction.sent_again(now);
+        let backoff = match transaction.purpose {
+            Purpose::Check(_) => backoff(transaction.path),
+            Purpose::Consent(_) | Purpose::Gathering(_) => Backoff::Doubling,
+        };
+        transaction.sent_again(now, backoff);
         Some((id, transaction.path, transaction.purpose))
     }
 
@@ -248,23 +279,35 @@ mod tests {
         Transaction::sent(PATH, check(), Timestamp::from_millis(milliseconds))
     }
 
-    /// Item 19 (RFC 8489 §6.2.1).
-    #[test]
-    fn item_19_a_check_is_sent_at_doubling_intervals_and_fails_16_timeouts_after_the_last() {
+    /// When a check is sent, in milliseconds, until it times out.
+    fn schedule(backoff: impl Fn(Timestamp) -> Backoff) -> Vec<u64> {
         let mut transactions = Transactions::new(8);
         transactions.insert(1.into(), check_sent_at(0));
         let mut sent = vec![0];
-        let ended = loop {
+        loop {
             let now = transactions.next_deadline().unwrap();
-            if transactions.retransmit_due(now).is_some() {
+            if transactions.retransmit_due(now, |_| backoff(now)).is_some() {
                 sent.push(now.as_nanos() / 1_000_000);
             } else if let Some((_, _, ended)) = transactions.take_ended(now) {
-                assert_eq!(now, Timestamp::ZERO + CHECK_TIMEOUT);
-                break ended;
+                assert_eq!((now, ended), (Timestamp::ZERO + CHECK_TIMEOUT, Ended::TimedOut));
+                return sent;
             }
-        };
-        assert_eq!(sent, [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500]);
-        assert_eq!(ended, Ended::TimedOut);
+        }
+    }
+
+    /// Item 19 (RFC 8489 §6.2.1).
+    #[test]
+    fn item_19_a_check_is_sent_at_doubling_intervals_and_fails_16_timeouts_after_the_last() {
+        assert_eq!(schedule(|_| Backoff::Doubling), [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500]);
+    }
+
+    /// Item 19 (RFC 8445 §14.3).
+    #[test]
+    fn item_19_a_check_to_an_agent_that_is_heard_is_sent_no_more_often_but_sooner_and_fails_no_earlier() {
+        assert_eq!(schedule(|_| Backoff::Steady), [0, 500, 1_000, 1_500, 3_500, 7_500, 15_500]);
+        let heard_at =
+            |at| move |now| if now < Timestamp::from_millis(at) { Backoff::Doubling } else { Backoff::Steady };
+        assert_eq!(schedule(heard_at(1_000)), [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500]);
     }
 
     /// Item 21 (RFC 8445 §7.3.1.4).
@@ -273,7 +316,7 @@ mod tests {
         let mut transactions = Transactions::new(8);
         transactions.insert(1.into(), check_sent_at(0));
         transactions.cancel(1.into());
-        assert_eq!(transactions.retransmit_due(Timestamp::from_millis(500)), None);
+        assert_eq!(transactions.retransmit_due(Timestamp::from_millis(500), |_| Backoff::Steady), None);
         assert!(transactions.get(1.into()).is_some());
         let (_, _, ended) = transactions.take_ended(Timestamp::ZERO + CHECK_TIMEOUT).unwrap();
         assert_eq!(ended, Ended::Forgotten);

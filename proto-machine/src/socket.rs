@@ -1,5 +1,6 @@
 //! What a machine asks of its driver beside sending packets, and what it is told in return.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 /// A socket as a machine names it, unique within that machine and never used twice.
@@ -81,6 +82,19 @@ pub enum SocketError {
     Other(String),
 }
 
+/// What a machine learns of an error of the system.
+impl From<&io::Error> for SocketError {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::AddressInUse,
+            io::ErrorKind::AddrNotAvailable => Self::AddressNotAvailable,
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied,
+            io::ErrorKind::Unsupported => Self::Unsupported,
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
 impl std::fmt::Display for SocketError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -95,3 +109,21 @@ impl std::fmt::Display for SocketError {
 }
 
 impl std::error::Error for SocketError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_system_that_have_a_name_here_get_it_and_others_keep_their_words() {
+        for (kind, expected) in [
+            (io::ErrorKind::AddrInUse, SocketError::AddressInUse),
+            (io::ErrorKind::AddrNotAvailable, SocketError::AddressNotAvailable),
+            (io::ErrorKind::PermissionDenied, SocketError::PermissionDenied),
+            (io::ErrorKind::Unsupported, SocketError::Unsupported),
+            (io::ErrorKind::NetworkDown, SocketError::Other("in these words".to_owned())),
+        ] {
+            assert_eq!(SocketError::from(&io::Error::new(kind, "in these words")), expected);
+        }
+    }
+}

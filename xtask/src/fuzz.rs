@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use clap::Args;
 
 use crate::steps::run;
@@ -29,8 +29,10 @@ pub(crate) struct FuzzOptions {
     no_install: bool,
 }
 
-/// No input of any target needs to be longer.
+/// No input of a target needs to be longer, in bytes.
 const MAX_LENGTH: usize = 4096;
+/// Descriptions are: that of a browser with audio and video alone has more.
+const MAX_DESCRIPTION_LENGTH: usize = 16_384;
 /// An input that takes longer, in seconds, is a finding.
 const TIMEOUT: u32 = 10;
 /// An input for which the process grows beyond this, in MiB, is a finding.
@@ -44,25 +46,42 @@ pub(crate) fn fuzz(root: &Path, options: &FuzzOptions) -> Result<()> {
     // There is no unsafe code to sanitize in this workspace, and without a sanitizer the targets run twice as fast.
     run(rustup_cargo().args(BUILD).current_dir(root))?;
     if options.minimize {
-        return targets.iter().try_for_each(|target| minimize(root, target));
+        return minimize_all(root, &targets);
     }
+    let start = |target: &str| Run::start(root, target, options.minutes);
+    let outcomes = run_all(&targets, options.jobs.into(), start, |run| run.finish(root));
+    println!("{}", table(&outcomes));
+    verdict(&outcomes)
+}
+
+/// Runs the targets, so many at a time. One that does not run to its end is told of in its outcome, and stops no other.
+fn run_all<R>(
+    targets: &[String],
+    jobs: usize,
+    start: impl Fn(&str) -> Result<R>,
+    finish: impl Fn(R) -> Result<Outcome>,
+) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
-    for batch in targets.chunks(options.jobs.into()) {
-        let started: Vec<Run> =
-            batch.iter().map(|target| Run::start(root, target, options.minutes)).collect::<Result<_>>()?;
-        for run in started {
-            outcomes.push(run.finish(root)?);
+    for batch in targets.chunks(jobs) {
+        let started: Vec<_> = batch.iter().map(|target| (target, start(target))).collect();
+        for (target, run) in started {
+            outcomes.push(run.and_then(&finish).unwrap_or_else(|error| Outcome::failed(target, &error)));
         }
     }
-    println!("{}", table(&outcomes));
-    let findings: Vec<String> = outcomes.iter().flat_map(Outcome::findings).collect();
-    if findings.is_empty() {
-        return Ok(());
+    outcomes
+}
+
+/// Lists what has gone wrong, and fails if anything has.
+fn verdict(outcomes: &[Outcome]) -> Result<()> {
+    let failures: Vec<String> = outcomes.iter().flat_map(Outcome::failures).collect();
+    for failure in &failures {
+        println!("{failure}");
     }
-    for finding in &findings {
-        println!("{finding}");
+    if !failures.is_empty() {
+        let findings: usize = outcomes.iter().map(|outcome| outcome.findings.len()).sum();
+        bail!("{findings} findings, {} targets that did not run to their end", failures.len() - findings);
     }
-    bail!("{} findings", findings.len());
+    Ok(())
 }
 
 /// The cargo of rustup, which knows `+nightly`: the one that runs this program does not.
@@ -77,6 +96,13 @@ fn grown(root: &Path, target: &str) -> PathBuf {
 
 fn committed(root: &Path, target: &str) -> PathBuf {
     root.join("fuzz/corpus").join(target)
+}
+
+fn max_length(target: &str) -> usize {
+    match target {
+        "session_description" => MAX_DESCRIPTION_LENGTH,
+        _ => MAX_LENGTH,
+    }
 }
 
 /// The targets, by the names of their files.
@@ -105,6 +131,21 @@ fn fuzzer(root: &Path, target: &str) -> Command {
     let mut command = rustup_cargo();
     command.args(["+nightly", "fuzz", "run", "--sanitizer=none", target]).current_dir(root);
     command
+}
+
+/// Minimizes every corpus, and fails at the end if one could not be.
+fn minimize_all(root: &Path, targets: &[String]) -> Result<()> {
+    let mut failed = Vec::new();
+    for target in targets {
+        if let Err(error) = minimize(root, target) {
+            println!("{target}: {error:#}");
+            failed.push(target.as_str());
+        }
+    }
+    if !failed.is_empty() {
+        bail!("not minimized: {}", failed.join(", "));
+    }
+    Ok(())
 }
 
 fn minimize(root: &Path, target: &str) -> Result<()> {
@@ -150,7 +191,7 @@ impl Run {
         folders.iter().try_for_each(fs::create_dir_all)?;
         let mut command = fuzzer(root, target);
         command.args(folders).args(["--", &format!("-max_total_time={}", minutes * 60)]);
-        command.args([format!("-max_len={MAX_LENGTH}"), format!("-timeout={TIMEOUT}")]);
+        command.args([format!("-max_len={}", max_length(target)), format!("-timeout={TIMEOUT}")]);
         command.args([format!("-rss_limit_mb={MEMORY}"), "-print_final_stats=1".to_owned()]);
         let dictionary = root.join(format!("fuzz/dictionaries/{target}.dict"));
         if dictionary.exists() {
@@ -168,10 +209,9 @@ impl Run {
         let text = String::from_utf8_lossy(&fs::read(&self.log)?).into_owned();
         let mut new = findings(root, &self.target);
         new.retain(|finding| !self.known.contains(finding));
-        if !status.success() && new.is_empty() {
-            bail!("{} ended with {status} and without a finding: see {}", self.target, self.log.display());
-        }
-        Ok(Outcome { target: self.target, figures: Figures::read(&text), findings: new })
+        let failure = (!status.success() && new.is_empty())
+            .then(|| format!("ended with {status} and without a finding: see {}", self.log.display()));
+        Ok(Outcome { target: self.target, figures: Figures::read(&text), findings: new, failure })
     }
 }
 
@@ -187,15 +227,24 @@ struct Outcome {
     target: String,
     figures: Figures,
     findings: Vec<PathBuf>,
+    /// Why it did not run to its end, if not for a finding.
+    failure: Option<String>,
 }
 
 impl Outcome {
-    /// Each with the command that replays it.
-    fn findings(&self) -> impl Iterator<Item = String> {
-        let replay = |file: &PathBuf| {
-            format!("{}: cargo +nightly fuzz run --sanitizer=none {} {}", self.target, self.target, file.display())
+    fn failed(target: &str, error: &Error) -> Self {
+        let failure = Some(format!("{error:#}"));
+        Self { target: target.to_owned(), figures: Figures::default(), findings: Vec::new(), failure }
+    }
+
+    /// Each finding with the command that replays it, and why the target did not run to its end.
+    fn failures(&self) -> impl Iterator<Item = String> {
+        let target = &self.target;
+        let replay = move |file: &PathBuf| {
+            format!("{target}: cargo +nightly fuzz run --sanitizer=none {target} {}", file.display())
         };
-        self.findings.iter().map(replay).collect::<Vec<_>>().into_iter()
+        let failure = self.failure.as_ref().map(|failure| format!("{target}: {failure}"));
+        self.findings.iter().map(replay).chain(failure)
     }
 }
 
@@ -235,7 +284,7 @@ fn table(outcomes: &[Outcome]) -> String {
         "{:<20} {:>12} {:>8} {:>8} {:>8} {:>9}",
         "target", "runs", "runs/s", "corpus", "edges", "findings"
     )];
-    lines.extend(outcomes.iter().map(|Outcome { target, figures, findings }| {
+    lines.extend(outcomes.iter().map(|Outcome { target, figures, findings, .. }| {
         let Figures { runs, runs_per_second, corpus, edges } = figures;
         format!("{target:<20} {runs:>12} {runs_per_second:>8} {corpus:>8} {edges:>8} {:>9}", findings.len())
     }));
@@ -271,22 +320,64 @@ mod tests {
         assert!(refusal.contains("candidate, stun"), "{refusal}");
     }
 
-    #[test]
-    fn the_table_has_a_line_for_each_target() {
-        let outcome = Outcome {
+    fn outcome(findings: &[&str]) -> Outcome {
+        Outcome {
             target: "stun".into(),
             figures: Figures { runs: 1, runs_per_second: 2, corpus: 3, edges: 4 },
-            findings: vec!["artifacts/stun/crash-1".into()],
-        };
-        let text = table(&[outcome]);
+            findings: findings.iter().map(PathBuf::from).collect(),
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_target() {
+        let text = table(&[outcome(&["artifacts/stun/crash-1"])]);
         let words: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(words, ["stun", "1", "2", "3", "4", "1"]);
     }
 
     #[test]
     fn a_finding_is_named_with_the_command_that_replays_it() {
-        let outcome = Outcome { target: "stun".into(), figures: Figures::default(), findings: vec!["crash-1".into()] };
         let expected = "stun: cargo +nightly fuzz run --sanitizer=none stun crash-1";
-        assert_eq!(outcome.findings().collect::<Vec<_>>(), [expected]);
+        assert_eq!(outcome(&["crash-1"]).failures().collect::<Vec<_>>(), [expected]);
+    }
+
+    #[test]
+    fn a_target_that_fails_does_not_stop_those_after_it() {
+        let targets = ["a", "b", "c", "d"].map(str::to_owned);
+        let start = |target: &str| if target == "a" { bail!("no such program") } else { Ok(target.to_owned()) };
+        let finish = |target: String| match target.as_str() {
+            "b" => bail!("its log cannot be read"),
+            "c" => Ok(outcome(&["crash-1", "crash-2"])),
+            _ => Ok(outcome(&[])),
+        };
+        for jobs in [1, 3, 9] {
+            let outcomes = run_all(&targets, jobs, start, finish);
+            let failures: Vec<_> = outcomes.iter().map(|outcome| outcome.failures().count()).collect();
+            assert_eq!(failures, [1, 1, 2, 0]);
+            assert_eq!(outcomes[0].failures().collect::<Vec<_>>(), ["a: no such program"]);
+        }
+    }
+
+    #[test]
+    fn a_run_with_findings_or_failures_fails_and_one_without_does_not() {
+        assert!(verdict(&[outcome(&[]), outcome(&[])]).is_ok());
+        assert!(verdict(&[outcome(&[]), outcome(&["crash-1"])]).is_err());
+        let failed = Outcome::failed("stun", &Error::msg("no such program"));
+        let told = verdict(&[failed, outcome(&["crash-1"])]).unwrap_err().to_string();
+        assert_eq!(told, "1 findings, 1 targets that did not run to their end");
+    }
+
+    /// Beyond its length, libFuzzer would not read an input.
+    #[test]
+    fn no_committed_input_is_longer_than_its_target_reads() {
+        let root = crate::root().unwrap();
+        let targets = targets(&root).unwrap();
+        assert!(!targets.is_empty());
+        for target in targets {
+            let longest = fs::read_dir(committed(&root, &target)).unwrap();
+            let longest = longest.map(|file| file.unwrap().metadata().unwrap().len()).max().unwrap();
+            assert!(longest <= max_length(&target) as u64, "{target}: {longest} bytes");
+        }
     }
 }

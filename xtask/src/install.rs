@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::steps::{cargo, run, succeeds};
 
@@ -14,10 +14,14 @@ struct Tool {
     package: &'static str,
 }
 
-const BROWSERS: [Tool; 3] = [
+const INTEROP: [Tool; 7] = [
     Tool { programs: &["chromium"], package: "chromium" },
     Tool { programs: &["chromedriver"], package: "chromium-driver" },
     Tool { programs: &["firefox-esr", "firefox"], package: "firefox-esr" },
+    Tool { programs: &["turnserver"], package: "coturn" },
+    Tool { programs: &["ip"], package: "iproute2" },
+    Tool { programs: &["nft"], package: "nftables" },
+    Tool { programs: &["sysctl"], package: "procps" },
 ];
 
 /// Sees to it that cargo can format and lint.
@@ -51,27 +55,36 @@ pub(crate) fn fuzzer(may_install: bool) -> Result<()> {
     run(cargo().args(["install", "--locked", "cargo-fuzz"]))
 }
 
-/// Sees to it that there are the browsers, and the program that drives Chromium.
-pub(crate) fn browsers(may_install: bool) -> Result<()> {
-    let missing: Vec<&str> = BROWSERS.iter().filter(|tool| !tool.is_there()).map(|tool| tool.package).collect();
+/// Sees to it that there are the browsers, the program that drives Chromium, and a TURN server.
+pub(crate) fn interop_tools(may_install: bool) -> Result<()> {
+    let missing: Vec<&str> = INTEROP.iter().filter(|tool| !tool.is_there()).map(|tool| tool.package).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let packages = missing.join(" ");
-    let advice = format!(
-        "On Debian: apt-get install {packages}. Elsewhere: install Chromium with its chromedriver, and Firefox. Or leave these tests out: cargo xtask test --skip-interop"
-    );
+    advise(&missing, install(&missing, may_install))
+}
+
+/// Whatever has kept them from being installed, the developer is told what to do.
+fn advise(packages: &[&str], installed: Result<()>) -> Result<()> {
+    installed.with_context(|| {
+        let packages = packages.join(" ");
+        format!(
+            "the end-to-end tests need {packages}. On Debian: apt-get install {packages}. Elsewhere: install Chromium with its chromedriver, Firefox, and coturn. \
+             Or leave these tests out: cargo xtask test --skip-interop"
+        )
+    })
+}
+
+fn install(packages: &[&str], may_install: bool) -> Result<()> {
     if !may_install {
-        bail!("the browser tests need {packages}. {advice}");
+        bail!("nothing is to be installed");
     }
     if on_path("apt-get").is_none() || !is_root() {
-        bail!(
-            "the browser tests need {packages}, and only root on a Debian system can have it installed for them. {advice}"
-        );
+        bail!("only root on a Debian system can have them installed");
     }
-    println!("==> installing {packages}");
+    println!("==> installing {}", packages.join(" "));
     apt_get(&["update"])?;
-    apt_get(&[&["install", "--yes", "--no-install-recommends"], missing.as_slice()].concat())
+    apt_get(&[&["install", "--yes", "--no-install-recommends"], packages].concat())
 }
 
 impl Tool {
@@ -96,4 +109,21 @@ fn on_path(program: &str) -> Option<PathBuf> {
 
 fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_is_said_beside_why_the_browsers_could_not_be_installed() {
+        for failure in [install(&["chromium"], false), Err(anyhow::Error::msg("apt-get update ended with 100"))] {
+            let why = failure.as_ref().unwrap_err().to_string();
+            let told = format!("{:?}", advise(&["chromium", "firefox-esr"], failure).unwrap_err());
+            for words in [why.as_str(), "apt-get install chromium firefox-esr", "cargo xtask test --skip-interop"] {
+                assert!(told.contains(words), "{told}");
+            }
+        }
+        assert!(advise(&["chromium"], Ok(())).is_ok());
+    }
 }

@@ -6,6 +6,8 @@ mod checks;
 mod corpus;
 mod fuzz;
 mod install;
+mod sim;
+mod sim_setup;
 mod steps;
 mod tidy;
 
@@ -31,6 +33,9 @@ enum Task {
     Bench(bench::BenchOptions),
     /// Run the fuzz targets, each for some minutes; needs the nightly toolchain
     Fuzz(fuzz::FuzzOptions),
+    /// Run peers in simulated networks, and print what happened
+    #[command(subcommand)]
+    Sim(sim::Simulation),
 }
 
 fn main() -> Result<()> {
@@ -39,6 +44,7 @@ fn main() -> Result<()> {
         Task::Test(options) => steps::test(&root, &options),
         Task::Bench(options) => bench::bench(&root, &options),
         Task::Fuzz(options) => fuzz::fuzz(&root, &options),
+        Task::Sim(simulation) => sim::sim(&root, &simulation),
         Task::Tidy => tidy::tidy(&root).map(|()| println!("tidy: nothing to complain about")),
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct TestOptions {
 pub(crate) fn test(root: &Path, options: &TestOptions) -> Result<()> {
     install::rust_components(!options.no_install)?;
     if !options.skip_interop {
-        install::browsers(!options.no_install)?;
+        install::interop_tools(!options.no_install)?;
     }
     let mut failed = Vec::new();
     for step in steps(options) {

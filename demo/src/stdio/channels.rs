@@ -220,3 +220,39 @@ fn is_delivered(peer: &mut Peer, key: ChannelKey) -> bool {
 pub(crate) fn message_event(label: &str, kind: MessageKind, size: usize) -> Event {
     Event::Message { label: label.to_owned(), kind: kind.into(), size }
 }
+
+#[cfg(test)]
+mod tests {
+    use peer_core::DataChannelState;
+
+    use super::*;
+    use crate::browser::tests::{fourth, stuck_peer};
+
+    const NOW: Timestamp = Timestamp::from_millis(5);
+
+    #[test]
+    fn more_echoes_than_may_wait_on_all_channels_together_end_the_channel_with_the_last_one() {
+        let mut peer = stuck_peer();
+        let mut channels = Channels::new(Mode::Echo, 1 << 20);
+        for label in ["a", "b", "c", "d", "e"] {
+            channels.create(NOW, &mut peer, &ChannelInit::new(label)).unwrap();
+        }
+        let keys: Vec<ChannelKey> = channels.table.keys().copied().collect();
+        for &key in &keys {
+            channels.open(NOW, &mut peer, key, false).unwrap();
+        }
+        let mut events = Vec::new();
+        let (last, others) = keys.split_last().unwrap();
+        for &key in others {
+            channels.handle_message(NOW, &mut peer, key, fourth(), &mut |event| events.push(event));
+        }
+        assert_eq!(events, []);
+        channels.handle_message(NOW, &mut peer, *last, Message::text(""), &mut |event| events.push(event));
+        let [Event::ChannelError { label, message }] = &events[..] else { panic!("{events:?}") };
+        assert!(label == "e" && message.contains(&MAX_WAITING_BYTES.to_string()), "{label}: {message}");
+        let state =
+            |key: &ChannelKey| peer.channels().find(|(known, _)| known == key).map(|(_, view)| view.ready_state);
+        assert!(matches!(state(last), None | Some(DataChannelState::Closing | DataChannelState::Closed)));
+        assert!(others.iter().all(|key| state(key) == Some(DataChannelState::Connecting)));
+    }
+}

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use driver_mio::{Driver, DriverConfig, interface_addresses, system_seed, wall_clock};
-use peer_core::{Certificate, Configuration, Entropy, IceServer, Peer};
+use peer_core::{Certificate, Configuration, Entropy, IceTransportPolicy, Peer};
 use proto_machine::Timestamp;
 
 pub use self::channel::MAX_ECHO_TESTS;
@@ -75,13 +75,14 @@ pub fn run(options: &StdioOptions) -> Result<ExitCode> {
 
 /// The peer, or why there is none for these options.
 fn new_peer(options: &StdioOptions) -> Result<Result<Peer, String>> {
-    if options.policy == Policy::Relay {
-        return Ok(Err("not yet: relays are not supported, so --policy relay would leave no candidates".to_owned()));
-    }
     let certificate = Certificate::generate(system_seed()?, wall_clock(), Entropy::System)?;
     let configuration = Configuration {
         gather_loopback: options.loopback,
-        ice_servers: options.ice_servers.0.iter().map(|server| IceServer { urls: server.urls.to_vec() }).collect(),
+        ice_servers: options.ice_servers.to_ice_servers(),
+        ice_transport_policy: match options.policy {
+            Policy::All => IceTransportPolicy::All,
+            Policy::Relay => IceTransportPolicy::Relay,
+        },
         ..Configuration::new(Arc::new(certificate))
     };
     let seed = system_seed().context("the system has no entropy")?;

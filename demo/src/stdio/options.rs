@@ -1,6 +1,7 @@
 //! The command line of `demo stdio`.
 
 use clap::{Args, ValueEnum};
+use peer_core::IceServer;
 use serde::Deserialize;
 
 use super::protocol::ChannelInit;
@@ -26,7 +27,7 @@ pub struct StdioOptions {
     /// Bytes buffered in a channel before its sender waits
     #[arg(long, value_name = "N", default_value_t = 1 << 20)]
     pub high_water: usize,
-    /// Servers as RTCConfiguration has them: [{"urls":"stun:192.0.2.1:3478"}]
+    /// Servers as RTCConfiguration has them: [{"urls":"turn:192.0.2.1:3478?transport=udp","username":"u","credential":"p"}]
     #[arg(long, value_name = "JSON", default_value = "[]", value_parser = parse_json::<IceServers>)]
     pub ice_servers: IceServers,
     /// Which candidates may be used
@@ -120,7 +121,7 @@ pub enum CloseAfterFlood {
 pub enum Policy {
     /// All
     All,
-    /// Only those of relays (not yet)
+    /// Only those of relays
     Relay,
 }
 
@@ -138,11 +139,27 @@ pub enum Trickle {
 #[serde(transparent)]
 pub struct IceServers(pub Vec<IceServerInit>);
 
-/// `RTCIceServer`. User name and credential are for relays, which are not there yet.
+impl IceServers {
+    /// The same, in the words of the peer.
+    pub(crate) fn to_ice_servers(&self) -> Vec<IceServer> {
+        let server = |init: &IceServerInit| IceServer {
+            urls: init.urls.to_vec(),
+            username: init.username.clone(),
+            credential: init.credential.clone(),
+        };
+        self.0.iter().map(server).collect()
+    }
+}
+
+/// `RTCIceServer`
 #[derive(Deserialize, Clone, PartialEq, Eq, Debug)]
 pub struct IceServerInit {
     /// One URL or several.
     pub urls: Urls,
+    /// For `turn:`.
+    pub username: Option<String>,
+    /// For `turn:`.
+    pub credential: Option<String>,
 }
 
 /// One URL or several.
@@ -231,6 +248,9 @@ mod tests {
         let options = parse(&["--ice-servers", json]).unwrap();
         let urls: Vec<String> = options.ice_servers.0.iter().flat_map(|server| server.urls.to_vec()).collect();
         assert_eq!(urls, ["stun:a", "stun:b", "stun:c"]);
+        let credentials = |server: &IceServer| (server.username.clone(), server.credential.clone());
+        let credentials: Vec<_> = options.ice_servers.to_ice_servers().iter().map(credentials).collect();
+        assert_eq!(credentials, [(Some("u".to_owned()), Some("p".to_owned())), (None, None)]);
         assert!(parse(&["--ice-servers", "{}"]).is_err());
     }
 

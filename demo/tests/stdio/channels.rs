@@ -30,6 +30,19 @@ fn a_message_larger_than_the_other_side_accepts_is_refused() {
 }
 
 #[test]
+fn a_flood_of_messages_that_the_other_side_does_not_accept_is_refused_with_its_limit() {
+    let mut pair = Pair::connected();
+    for (size, limit) in [(262_145, "262144"), (3, "4 to 262144")] {
+        pair.offerer.command(json!({"cmd": "flood", "id": size, "label": "echo", "bytes": 1_000_000, "msgSize": size}));
+        let result = pair.offerer.event("flood-result");
+        assert_eq!((&result["id"], &result["ok"], &result["msgSize"]), (&json!(size), &json!(false), &json!(size)));
+        assert!(result["error"].as_str().unwrap().contains(limit), "{result}");
+    }
+    assert_eq!(pair.echo("echo", "text", 9)["ok"], true, "nothing of it was sent");
+    pair.close();
+}
+
+#[test]
 fn an_echo_test_on_a_sink_fails_after_its_time() {
     let mut pair = Pair::new(&["--channel", r#"{"label":"sink"}"#], &[]);
     pair.offerer.open("sink");
@@ -67,6 +80,34 @@ fn flood_mode_floods_the_first_channel_and_closes() {
             assert_eq!((&done["reason"], status), (&json!("closed"), Some(0)));
         }
     }
+}
+
+#[test]
+fn a_flood_of_flood_mode_that_cannot_begin_has_its_result_and_fails() {
+    for (size, limit) in [("262145", "262144"), ("3", "4 to 262144")] {
+        let mut pair = Pair::new(&["--mode", "flood", "--msg-size", size], &[]);
+        let result = pair.offerer.event("flood-result");
+        assert_eq!((&result["label"], &result["ok"]), (&json!("sink"), &json!(false)), "{result}");
+        assert!(result["error"].as_str().unwrap().contains(limit), "{result}");
+        let (done, status) = pair.offerer.done();
+        assert_eq!((&done["ok"], &done["reason"], status), (&json!(false), &json!("the flood has failed"), Some(1)));
+    }
+}
+
+#[test]
+fn a_process_that_is_to_stay_outlives_the_connection_that_it_closes_after_its_flood() {
+    let mut pair = Pair::new(&["--mode", "flood", "--bytes", "100", "--close", "pc", "--stay"], &[]);
+    assert_eq!(pair.offerer.event("flood-result")["ok"], true);
+    assert_eq!(pair.offerer.event("closed")["label"], "sink");
+    let (done, status) = pair.answerer.done();
+    assert_eq!((&done["reason"], status), (&json!("closed"), Some(0)));
+    pair.offerer.command(json!({"cmd": "stats", "id": 1}));
+    let stats = pair.offerer.event("stats");
+    assert_eq!((&stats["id"], &stats["connection"]), (&json!(1), &json!("closed")));
+    assert_eq!(pair.offerer.seen(|event| event["event"] == "done"), 0);
+    pair.offerer.command(json!({"cmd": "close"}));
+    let (done, status) = pair.offerer.done();
+    assert_eq!((&done["ok"], &done["reason"], status), (&json!(true), &json!("closed"), Some(0)));
 }
 
 #[test]

@@ -142,12 +142,12 @@ fn a_process_gives_up_at_its_timeout() {
 
 #[test]
 fn what_is_not_supported_yet_is_refused_by_name() {
-    let turn = r#"[{"urls":["turn:127.0.0.1:3478?transport=udp"],"username":"u","credential":"p"}]"#;
-    for arguments in [["--policy", "relay"], ["--ice-servers", turn]] {
-        let mut process = Process::lone(&arguments);
+    for url in ["turns:127.0.0.1", "turn:127.0.0.1:3478?transport=tcp", "stuns:127.0.0.1"] {
+        let servers = json!([{ "urls": [url], "username": "u", "credential": "p" }]).to_string();
+        let mut process = Process::lone(&["--ice-servers", &servers]);
         let error = process.event("error");
         assert_eq!(error["where"], "options");
-        assert!(error["message"].as_str().unwrap().contains("not"), "{error}");
+        assert!(error["message"].as_str().unwrap().contains("not yet"), "{error}");
         let (done, status) = process.done();
         assert_eq!((&done["ok"], status), (&json!(false), Some(1)));
     }
@@ -155,4 +155,11 @@ fn what_is_not_supported_yet_is_refused_by_name() {
     assert!(process.event("error")["message"].as_str().unwrap().contains("not yet"));
     process.command(json!({"cmd": "restart-ice"}));
     assert!(process.event("error")["message"].as_str().unwrap().contains("not yet"));
+}
+
+#[test]
+fn with_relays_only_and_no_relay_nothing_is_told_but_the_end() {
+    let mut process = Process::lone(&["--role", "offerer", "--policy", "relay"]);
+    process.until("the end", |event| event["type"] == "end-of-candidates");
+    assert_eq!(process.seen(is_candidate), 0);
 }

@@ -95,6 +95,6 @@ fn a_closed_connection_refuses_every_command_by_the_name_of_the_standard() {
 #[test]
 fn a_configuration_that_cannot_be_used_is_refused() {
     let mut configuration = configuration();
-    configuration.ice_servers = vec![IceServer { urls: vec!["http://example.org".to_owned()] }];
+    configuration.ice_servers = vec![IceServer { urls: vec!["http://example.org".to_owned()], ..IceServer::default() }];
     assert!(matches!(PeerConnection::new(configuration), Err(NewConnectionError::Configuration(_))));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use driver_sim::{Captured, LinkConfig, Probability};
+use driver_sim::{Captured, LinkConfig, Probability, for_seeds};
 
 use crate::support::{complete, print_figure, world};
 
@@ -30,13 +30,13 @@ fn run(seed: u64) -> Run {
 
 #[test]
 fn two_runs_from_the_same_seed_are_the_same_to_the_byte() {
-    for seed in 0..100 {
+    for_seeds("two_runs_from_the_same_seed_are_the_same_to_the_byte", 0..100, |seed| {
         let (first, second) = (run(seed), run(seed));
         let differs = first.transcript.lines().zip(second.transcript.lines()).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {seed}");
         assert_eq!(first.hash, second.hash, "seed {seed}");
         assert!(first.datagrams == second.datagrams, "seed {seed}: the bytes differ");
-    }
+    });
     print_figure("100 seeds, two runs each: the same transcript hash, and the same bytes in every datagram");
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use driver_sim::{LinkConfig, Probability};
+use driver_sim::{LinkConfig, Probability, for_seeds};
 use peer_core::proto_machine::Timestamp;
 use peer_core::{DataChannelOptions, Reliability};
 
@@ -18,7 +18,7 @@ fn faulty() -> LinkConfig {
         duplication: Probability::percent(10),
         reordering: Probability::percent(5),
         reordering_delay: Duration::from_millis(30),
-        corruption: Probability::NEVER,
+        ..LinkConfig::default()
     }
 }
 
@@ -34,7 +34,8 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
 #[test]
 fn a_thousand_faulty_worlds_connect_and_deliver_every_message_exactly_once_and_in_order() {
     let mut opened = Vec::new();
-    for seed in 0..1_000 {
+    let name = "a_thousand_faulty_worlds_connect_and_deliver_every_message_exactly_once_and_in_order";
+    for_seeds(name, 0..1_000, |seed| {
         let (mut world, left, right) = world(seed, faulty(), MESSAGES, 1_000);
         let open = complete(seed, Duration::from_secs(120), &mut world, left, right);
         opened.push(open - Timestamp::ZERO);
@@ -43,7 +44,7 @@ fn a_thousand_faulty_worlds_connect_and_deliver_every_message_exactly_once_and_i
         for side in [left, right] {
             assert_in_order(seed, &world.node(side).application().received);
         }
-    }
+    });
     opened.sort();
     print_figure(&format!(
         "1,000 seeds, 40 ms RTT + jitter, 5 % loss, 10 % duplication: channel open on both sides p50 {:?} p99 {:?} max {:?}",
@@ -56,7 +57,7 @@ fn a_thousand_faulty_worlds_connect_and_deliver_every_message_exactly_once_and_i
 #[test]
 fn unordered_reliable_messages_arrive_exactly_once() {
     let options = DataChannelOptions { ordered: false, ..DataChannelOptions::new("unordered") };
-    for seed in 0..50 {
+    for_seeds("unordered_reliable_messages_arrive_exactly_once", 0..50, |seed| {
         let (mut world, left, right) = world_with(seed, faulty(), options.clone(), MESSAGES, 3_000);
         complete(seed, Duration::from_secs(120), &mut world, left, right);
         world.run_for(Duration::from_secs(5));
@@ -65,7 +66,7 @@ fn unordered_reliable_messages_arrive_exactly_once() {
             received.sort_unstable();
             assert_in_order(seed, &received);
         }
-    }
+    });
 }
 
 #[test]

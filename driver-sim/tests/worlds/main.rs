@@ -5,4 +5,8 @@ mod determinism;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod game;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod support;

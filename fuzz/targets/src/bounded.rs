@@ -30,7 +30,9 @@ pub(crate) fn drain<M: Machine>(
             Action::Socket(request) => wishes.push(Wish::Socket(request)),
             Action::Event(event) => wishes.push(Wish::Event(event)),
             Action::Wait(deadline) => {
-                assert_eq!(machine.poll_timeout(), deadline, "draining has moved the deadline");
+                let again = machine.poll_action(now, 8, buffer);
+                let is_quiet = matches!(again, Action::Wait(same) if same == deadline);
+                assert!(is_quiet, "drained until {deadline:?}, and yet there is more to do");
                 return wishes;
             }
         }
@@ -49,4 +51,45 @@ pub(crate) fn expire<M: Machine>(
     let next = machine.poll_timeout();
     assert!(next.is_none_or(|deadline| deadline.at > now), "still due at {now:?}: {next:?}");
     wishes
+}
+
+#[cfg(test)]
+mod tests {
+    use proto_machine::{Deadline, Segments};
+
+    use super::*;
+
+    /// A machine that has a second event only once it was asked for one in vain.
+    struct Hesitant {
+        polls: u32,
+    }
+
+    impl Machine for Hesitant {
+        type Input<'a> = ();
+        type Transmit = Segments;
+        type Event = u32;
+
+        fn handle_input(&mut self, _now: Timestamp, (): ()) {}
+
+        fn handle_timeout(&mut self, _now: Timestamp) {}
+
+        fn poll_transmit(&mut self, _now: Timestamp, _max: usize, _buffer: &mut TransmitBuffer) -> Option<Segments> {
+            None
+        }
+
+        fn poll_event(&mut self) -> Option<u32> {
+            self.polls += 1;
+            (self.polls != 2).then_some(self.polls)
+        }
+
+        fn poll_timeout(&self) -> Option<Deadline> {
+            None
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "and yet there is more to do")]
+    fn a_machine_that_says_it_waits_and_then_wants_something_is_found_out() {
+        drain(&mut Hesitant { polls: 0 }, Timestamp::ZERO, &mut TransmitBuffer::new(1_200));
+    }
 }

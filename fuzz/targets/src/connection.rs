@@ -7,7 +7,7 @@ use proto_machine::Path;
 
 use crate::input::Input;
 use crate::peers::address;
-use crate::world::{Fate, Flight, World};
+use crate::world::{Application, Fate, Flight, World};
 
 /// The most operations in one input.
 const MAX_OPERATIONS: usize = 100;
@@ -19,7 +19,8 @@ const RECOVERY: Duration = Duration::from_secs(90);
 /// Two peers whose datagrams are lost, repeated, held back, damaged and forged, while their applications go on. The first byte says from when on, and whether the network only
 /// loses, repeats and holds back.
 ///
-/// - No message is ever changed, invented, lost or repeated on a reliable ordered channel.
+/// - No message is ever changed, invented or repeated on any channel, overtaken on an ordered one, or left out on one that is reliable as well.
+/// - What was sent on reliable channels that are still open arrives in the end.
 /// - No channel reports anything after it was closed.
 /// - Once the peers are connected, nothing that the network does in ten seconds ends the connection.
 /// - Loss, repetition and delay alone do not keep a connection from coming about either. Changed datagrams may, before DTLS has keys.
@@ -41,7 +42,9 @@ pub fn connection(data: &[u8]) {
     }
     let is_done = |world: &World| {
         let [left, right] = &world.applications;
-        world.is_connected() && left.sent == right.received && right.sent == left.received
+        let has_all =
+            |sender: &Application, receiver: &Application| sender.sent_on_main() == receiver.received_on_main();
+        world.is_connected() && has_all(left, right) && has_all(right, left) && world.has_delivered_all()
     };
     for index in [0, 1] {
         assert!(world.run(RECOVERY, is_done), "the connection does not recover: {:?}", world.peers);
@@ -133,11 +136,7 @@ impl Attack<'_> {
             protocol: "p".repeat(usize::from(flags & 15)),
             ..DataChannelOptions::new("l".repeat(self.input.byte().into()))
         };
-        let now = self.world.now;
-        if let Ok(key) = self.world.peers[index].create_data_channel(now, options) {
-            self.world.applications[index].channels.push(key);
-        }
-        self.world.settle();
+        self.world.create_channel(index, options);
     }
 
     fn close_something(&mut self) {
@@ -203,5 +202,27 @@ impl Attack<'_> {
         let number = u8::try_from(to).unwrap();
         let remote = if self.input.bool() { address(77) } else { address(2 - number) };
         Path::udp(address(number + 1), remote)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else what the channels promise would be checked of channels without messages.
+    #[test]
+    fn the_seeds_send_messages_on_other_channels_than_the_first() {
+        let others = |seed: &Vec<u8>| {
+            let mut input = Input::new(seed);
+            let only_faults = input.byte() & 2 != 0;
+            let mut world = World::new();
+            world.run(Duration::from_secs(60), World::is_connected);
+            let mut attack = Attack { world, input, only_faults, left: MAX_ATTACK, ends: false };
+            attack.run();
+            attack.world.run(RECOVERY, |_| false);
+            attack.world.applications.iter().map(Application::received_elsewhere).sum::<usize>()
+        };
+        let outcomes: Vec<_> = crate::seeds::of("connection").iter().map(others).collect();
+        assert!(outcomes.iter().any(|&count| count >= 16), "{outcomes:?}");
     }
 }

@@ -19,6 +19,9 @@ const MAX_EVENTS: usize = 1_024 + 8 * STREAMS as usize;
 /// Payload protocol identifiers (RFC 8831 §8): DCEP, strings, bytes, empty ones, the deprecated ones, and two that mean nothing.
 const IDENTIFIERS: [u32; 9] = [50, 51, 53, 56, 57, 54, 52, 0, u32::MAX];
 
+/// Results of a request to reset streams (RFC 6525 §4.4), "Success - Performed" first, and one that means nothing.
+const RESULTS: [u32; 8] = [1, 0, 2, 3, 4, 5, 6, u32::MAX];
+
 /// A transport whose peer has set up DTLS and an association properly, and then sends what the input says: messages of the establishment protocol, data, any chunks, packets
 /// that are none, and datagrams without keys.
 ///
@@ -27,7 +30,7 @@ const IDENTIFIERS: [u32; 9] = [50, 51, 53, 56, 57, 54, 52, 0, u32::MAX];
 /// - There are never more channels than streams, nor larger messages than permitted.
 /// - A channel appears once, and reports nothing after it was closed.
 /// - The transport comes to rest after every packet, and what waits for an application that does not read is bounded.
-/// - After the association is lost, nothing more is delivered; DTLS outlives it.
+/// - After the association is lost, nothing more is delivered, and no channel is left; DTLS outlives it.
 pub fn dcep(data: &[u8]) {
     let mut bench = Bench::new(data);
     bench.run();
@@ -44,6 +47,8 @@ struct Bench<'a> {
     /// Channels that were reported.
     known: BTreeSet<ChannelKey>,
     closed: BTreeSet<ChannelKey>,
+    /// The application was told that the association is lost.
+    is_lost: bool,
 }
 
 impl<'a> Bench<'a> {
@@ -53,6 +58,7 @@ impl<'a> Bench<'a> {
             association: HostileAssociation::new(),
             known: BTreeSet::new(),
             closed: BTreeSet::new(),
+            is_lost: false,
         }
     }
 
@@ -84,9 +90,11 @@ impl<'a> Bench<'a> {
                 let duration = Duration::from_millis(self.input.u16().into());
                 self.association.pass_time(duration);
             }
-            9 | 10 => self.act(),
+            9 => self.act(),
+            10 => self.reset_streams(),
             _ => {
                 let flags = self.input.byte();
+                self.association.reset_result = RESULTS[usize::from(flags >> 2) % RESULTS.len()];
                 self.association.acknowledges = flags & 1 == 0;
                 self.association.polls = flags & 2 == 0;
                 self.association.exchange();
@@ -168,6 +176,21 @@ impl<'a> Bench<'a> {
         self.association.send(&chunks);
     }
 
+    /// A request to reset streams with the number that is due, unless it is odd: so that a stream can be ended, used again, and ended again.
+    fn reset_streams(&mut self) {
+        let oddity = self.input.byte();
+        let mut number = self.association.next_request;
+        if oddity & 1 != 0 {
+            number = number.wrapping_add(u32::from(self.input.byte())).wrapping_sub(128);
+        }
+        let mut last_tsn = self.association.next_tsn.wrapping_sub(1);
+        if oddity & 2 != 0 {
+            last_tsn = last_tsn.wrapping_add(self.input.byte().into());
+        }
+        let streams: Vec<u16> = (0..oddity >> 2 & 7).map(|_| u16::from(self.input.byte() % 80)).collect();
+        self.association.request_reset(number, last_tsn, &streams);
+    }
+
     fn any_packet(&mut self) {
         let is_addressed = !self.input.byte().is_multiple_of(4);
         let rest = self.input.long_bytes();
@@ -218,11 +241,19 @@ impl<'a> Bench<'a> {
         assert!(transport.channels().count() <= usize::from(STREAMS), "more channels than streams");
         if transport.sctp_state() == SctpTransportState::Closed {
             assert_eq!(transport.poll_timeout().filter(|deadline| deadline.at <= self.association.now), None);
+            assert!(self.is_lost || !self.association.polls, "the association is lost, and nobody was told");
+        }
+        if self.is_lost {
+            assert_eq!(transport.channels().count(), 0, "channels without an association");
         }
     }
 
     fn check_event(&mut self, event: &SecureEvent) {
+        let is_about_dtls =
+            matches!(event, SecureEvent::DtlsStateChange(_) | SecureEvent::NonceWarning | SecureEvent::Failed(_));
+        assert!(!self.is_lost || is_about_dtls, "{event:?} after the association was lost");
         match event {
+            SecureEvent::SctpStateChange(state) => self.is_lost = *state == SctpTransportState::Closed,
             SecureEvent::DataChannel { channel } => {
                 assert!(self.known.insert(*channel), "{channel:?} appears twice");
             }
@@ -270,5 +301,39 @@ mod tests {
         assert!(outcomes.iter().any(|(known, ..)| *known >= 2), "{outcomes:?}");
         assert!(outcomes.iter().any(|(_, received, _)| *received > 0), "{outcomes:?}");
         assert!(outcomes.iter().any(|(.., closed)| *closed > 0), "{outcomes:?}");
+    }
+    #[test]
+    fn the_seeds_end_a_stream_use_it_again_and_end_it_again() {
+        let generations = |seed: &Vec<u8>| {
+            let mut bench = Bench::new(seed);
+            bench.run();
+            let requests = bench.association.next_request - crate::hostile_association::FIRST_TSN;
+            (requests, bench.closed.len())
+        };
+        let outcomes: Vec<_> = crate::seeds::of("dcep").iter().map(generations).collect();
+        assert!(outcomes.iter().any(|&(requests, closed)| requests >= 3 && closed >= 3), "{outcomes:?}");
+    }
+
+    #[test]
+    fn a_seed_sends_on_after_the_association_is_lost() {
+        let is_lost = |seed: &Vec<u8>| {
+            let mut bench = Bench::new(seed);
+            while !bench.is_lost && !bench.input.is_empty() {
+                bench.operate();
+                bench.check();
+            }
+            bench.is_lost && !bench.input.is_empty()
+        };
+        assert!(crate::seeds::of("dcep").iter().any(is_lost));
+    }
+
+    #[test]
+    #[should_panic(expected = "after the association was lost")]
+    fn what_is_delivered_after_the_association_is_lost_is_found() {
+        let mut bench = Bench::new(&[]);
+        bench.check_event(&SecureEvent::SctpStateChange(SctpTransportState::Closed));
+        bench.check_event(&SecureEvent::DtlsStateChange(DtlsTransportState::Closed));
+        let channel = bench.association.transport.create_channel(bench.association.now, DataChannelOptions::new("c"));
+        bench.check_event(&SecureEvent::Message { channel: channel.unwrap(), message: Message::text("late") });
     }
 }

@@ -20,9 +20,16 @@ const SACK: u8 = 3;
 const COOKIE_ECHO: u8 = 10;
 const RE_CONFIG: u8 = 130;
 
+/// Parameters of RE-CONFIG (RFC 6525 §4): requests to reset outgoing streams, and responses.
+const OUTGOING_RESET: u16 = 13;
+const RESPONSE: u16 = 16;
+/// Results in responses (RFC 6525 §4.4): "Success - Performed" and "In progress", after which the request is repeated.
+const PERFORMED: u32 = 1;
+const IN_PROGRESS: u32 = 6;
+
 const PORT: u16 = 5_000;
 const OWN_TAG: u32 = 0x0102_0304;
-const FIRST_TSN: u32 = 1_000;
+pub(crate) const FIRST_TSN: u32 = 1_000;
 /// The streams that both sides offer.
 pub(crate) const STREAMS: u16 = 64;
 /// Rounds in which two sides that answer each other at once have to come to rest. One that does not acknowledge is sent to by timers only.
@@ -40,6 +47,12 @@ pub(crate) struct HostileAssociation {
     /// Whether the application takes the events.
     pub(crate) polls: bool,
     pub(crate) next_tsn: u32,
+    /// The result of every request of the transport to reset streams.
+    pub(crate) reset_result: u32,
+    /// The number of the next request of the hostile peer to reset streams.
+    pub(crate) next_request: u32,
+    /// The number of the last request of the transport.
+    last_request_of_transport: u32,
     peer_tag: u32,
     hostile: Hostile,
     buffer: TransmitBuffer,
@@ -75,6 +88,9 @@ impl HostileAssociation {
             acknowledges: true,
             polls: true,
             next_tsn: FIRST_TSN,
+            reset_result: PERFORMED,
+            next_request: FIRST_TSN,
+            last_request_of_transport: 0,
             peer_tag: 0,
             hostile,
             buffer: TransmitBuffer::new(1_200),
@@ -103,6 +119,14 @@ impl HostileAssociation {
     /// Sends chunks in one packet with the right tag and checksum, and carries everything both ways.
     pub(crate) fn send(&mut self, chunks: &[(u8, u8, &[u8])]) {
         self.send_packet(&packet(self.peer_tag, chunks));
+    }
+
+    /// Asks to reset streams in the direction to the transport (RFC 6525 §4.1): all of them if none is named.
+    pub(crate) fn request_reset(&mut self, number: u32, last_tsn: u32, streams: &[u16]) {
+        let numbers = [number, self.last_request_of_transport, last_tsn];
+        let mut value: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+        value.extend(streams.iter().flat_map(|stream| stream.to_be_bytes()));
+        self.send(&[(RE_CONFIG, 0, &parameter(OUTGOING_RESET, &value))]);
     }
 
     /// Sends bytes in the place of a packet.
@@ -200,22 +224,41 @@ impl HostileAssociation {
         }
     }
 
-    /// Acknowledges data and grants resets of streams.
+    /// Acknowledges data and answers requests to reset streams.
     fn answer(&mut self) {
         let received = std::mem::take(&mut self.hostile.received);
-        if !self.acknowledges || self.peer_tag == 0 {
+        if self.peer_tag == 0 {
             return;
         }
         let chunks: Vec<_> = received.iter().flat_map(|packet| chunks(packet)).collect();
+        let re_configurations = chunks.iter().filter(|(kind, _)| *kind == RE_CONFIG);
+        let parameters: Vec<_> = re_configurations.flat_map(|(_, value)| parameters(value)).collect();
+        self.note_numbers(&parameters);
+        if !self.acknowledges {
+            return;
+        }
         // Without loss, the last TSN is the cumulative one.
         if let Some((_, value)) = chunks.iter().rfind(|(kind, value)| *kind == DATA && value.len() >= 4) {
             let sack = [&value[..4], &1_000_000_u32.to_be_bytes(), &[0; 4]].concat();
             self.hostile.send(&packet(self.peer_tag, &[(SACK, 0, &sack)]));
         }
-        let is_reset = |value: &[u8]| value.len() >= 8 && value[..2] == [0, 13];
-        for (_, value) in chunks.iter().filter(|(kind, value)| *kind == RE_CONFIG && is_reset(value)) {
-            let response = [&[0, 16, 0, 12], &value[4..8], &[0, 0, 0, 1]].concat();
-            self.hostile.send(&packet(self.peer_tag, &[(RE_CONFIG, 0, &response)]));
+        for (_, request) in parameters.iter().filter(|(kind, _)| *kind == OUTGOING_RESET) {
+            let response = [&request[..4], &self.reset_result.to_be_bytes()].concat();
+            self.hostile.send(&packet(self.peer_tag, &[(RE_CONFIG, 0, &parameter(RESPONSE, &response))]));
+        }
+    }
+
+    /// A request that has its final answer is followed by one with the next number (RFC 6525 §5.2.1).
+    fn note_numbers(&mut self, parameters: &[(u16, Vec<u8>)]) {
+        let number_at = |value: &[u8], at: usize| u32::from_be_bytes(value[at..at + 4].try_into().unwrap());
+        for (kind, value) in parameters {
+            match *kind {
+                OUTGOING_RESET => self.last_request_of_transport = number_at(value, 0),
+                RESPONSE if number_at(value, 0) == self.next_request && number_at(value, 4) != IN_PROGRESS => {
+                    self.next_request = self.next_request.wrapping_add(1);
+                }
+                _ => {}
+            }
         }
     }
 }
@@ -318,6 +361,23 @@ fn chunks(packet: &[u8]) -> Vec<(u8, Vec<u8>)> {
         rest = &rest[length.next_multiple_of(4).min(rest.len())..];
     }
     chunks
+}
+
+/// Type and value of each parameter in a RE-CONFIG chunk of the transport, which is well-formed.
+fn parameters(value: &[u8]) -> Vec<(u16, Vec<u8>)> {
+    let mut parameters = Vec::new();
+    let mut rest = value;
+    while let Some(([kind, more, high, low], _)) = rest.split_first_chunk::<4>() {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        parameters.push((u16::from_be_bytes([*kind, *more]), rest[4..length].to_vec()));
+        rest = &rest[length.next_multiple_of(4).min(rest.len())..];
+    }
+    parameters
+}
+
+fn parameter(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(value.len() + 4).unwrap();
+    [&kind.to_be_bytes()[..], &length.to_be_bytes(), value].concat()
 }
 
 fn crc32c(bytes: &[u8]) -> u32 {

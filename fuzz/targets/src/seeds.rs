@@ -1,6 +1,6 @@
 //! The first inputs of each target, from real material: descriptions of browsers, the vectors of RFC 5769, and connections of two peers.
 //!
-//! Fuzzing grows from them; `cargo run -p fuzz-targets --bin seeds` writes them into the corpora again.
+//! Fuzzing grows from them; `cargo run -p fuzz-targets --bin seeds` writes them to where it starts.
 
 use std::time::Duration;
 
@@ -106,6 +106,13 @@ fn dcep() -> Vec<Vec<u8>> {
         chunk(2, &[0; 4]),
         chunk(10, &[0, 1, 0, 8, 1, 2, 3, 4]),
     ]);
+    // A stream is ended by the peer, used again and ended again; the same with refusals; more after an ABORT.
+    let (reset, repeated) = ([10, 1 << 2, 2], [10, 1 << 2 | 2, 1, 2]);
+    let generation = [open(2, 0), data(2, 1), reset.to_vec(), second.to_vec()].concat();
+    seeds.push(generation.repeat(4));
+    seeds.push([vec![11, 1 << 2], generation.clone(), repeated.to_vec(), vec![11, 6 << 2], generation].concat());
+    seeds
+        .push([open(2, 0), chunk(1, &[0, 12, 0, 4]), data(2, 1), open(4, 0), second.to_vec(), reset.to_vec()].concat());
     seeds
 }
 
@@ -151,6 +158,10 @@ fn connection() -> Vec<Vec<u8>> {
         seeds.push([&[mode][..], &send, &faults, &create, &second, &repeat, &send, &repeat, &second].concat());
         seeds.push([&[mode][..], &changes, &send, &second, &damage, &forge, &send, &second].concat());
         seeds.push([&[mode][..], &create, &second, &[3, 1, 1, 1, 0], &second, &[6, 1, 1], &second].concat());
+        // A channel of each kind: reliable or not, ordered or not.
+        let kinds = [0, 1, 12, 13].map(|flags| [5, 0, flags, 3]).concat();
+        let on_each: Vec<u8> = (1..5).flat_map(|which| [3, 0, which, 0, 9, 3, 1, which, 4, 0]).collect();
+        seeds.push([&[mode][..], &kinds, &second, &on_each, &faults, &on_each, &second, &on_each, &second].concat());
     }
     seeds
 }

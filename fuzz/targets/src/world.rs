@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use peer_core::{ChannelKey, Message, Peer, PeerConnectionState, PeerEvent};
+use peer_core::{
+    ChannelKey, ChannelView, DataChannelOptions, DataChannelState, Message, Peer, PeerConnectionState, PeerEvent,
+    Reliability,
+};
 use proto_machine::{Machine, Path, Received, Timestamp, Transmit, TransmitBuffer};
 
 use crate::bounded::{Wish, drain, expire};
@@ -71,9 +74,32 @@ pub(crate) struct Application {
     pub(crate) channels: Vec<ChannelKey>,
     pub(crate) open: BTreeSet<ChannelKey>,
     closed: BTreeSet<ChannelKey>,
-    /// Messages sent and received on the main channel.
-    pub(crate) sent: u32,
-    pub(crate) received: u32,
+    promises: BTreeMap<ChannelKey, Promise>,
+    /// How many messages were sent on a channel; their numbers count from 0.
+    sent: BTreeMap<ChannelKey, u32>,
+    /// The numbers of those that have come.
+    received: BTreeMap<ChannelKey, BTreeSet<u32>>,
+}
+
+/// What a channel owes of what is sent on it. On any channel, each message comes at most once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Promise {
+    /// Each message, in order; the last ones may be missing once it is closed.
+    Everything,
+    /// What comes, comes in order.
+    Order,
+    #[default]
+    Nothing,
+}
+
+impl Promise {
+    fn new(ordered: bool, reliability: Reliability) -> Self {
+        match (ordered, reliability) {
+            (true, Reliability::Reliable) => Self::Everything,
+            (true, _) => Self::Order,
+            (false, _) => Self::Nothing,
+        }
+    }
 }
 
 impl World {
@@ -83,6 +109,7 @@ impl World {
         let mut applications = [Application::default(), Application::default()];
         applications[0].channels.extend(peers[0].channels().map(|(key, _)| key));
         applications[0].main = applications[0].channels.first().copied();
+        applications[0].promises.extend(applications[0].main.map(|main| (main, Promise::Everything)));
         let mut world = Self {
             now: Timestamp::ZERO,
             peers,
@@ -114,6 +141,25 @@ impl World {
         let state = |peer: &Peer| peer.connection_state() == PeerConnectionState::Connected;
         let open = |application: &Application| application.main.is_some_and(|main| application.open.contains(&main));
         self.peers.iter().all(state) && self.applications.iter().all(open)
+    }
+
+    /// Whether everything has arrived that was sent on reliable channels which are open on both sides.
+    pub(crate) fn has_delivered_all(&self) -> bool {
+        [(0, 1), (1, 0)].into_iter().all(|(sender, receiver)| {
+            let received = self.open_channels(receiver);
+            self.open_channels(sender).into_iter().all(|(id, key)| {
+                let sent = self.applications[sender].sent.get(&key).copied().unwrap_or_default();
+                received.get(&id).is_none_or(|other| self.applications[receiver].count_of(*other) == sent)
+            })
+        })
+    }
+
+    /// The reliable channels that are open, by their ids.
+    fn open_channels(&self, index: usize) -> BTreeMap<u16, ChannelKey> {
+        let is_open = |view: &ChannelView<'_>| view.ready_state == DataChannelState::Open;
+        let channels = self.peers[index].channels();
+        let open = channels.filter(|(_, view)| is_open(view) && view.reliability == Reliability::Reliable);
+        open.filter_map(|(key, view)| Some((view.id?, key))).collect()
     }
 
     /// Runs until the condition is true or the time is up, and says which.
@@ -191,18 +237,23 @@ impl World {
                     let _closed = self.peers[1 - index].add_ice_candidate(self.now, candidate.to_init());
                 }
                 Wish::Event(event) => {
-                    self.recognize_main(index, &event);
+                    self.recognize(index, &event);
                     self.applications[index].observe(&event);
                 }
             }
         }
     }
 
-    fn recognize_main(&mut self, index: usize, event: &PeerEvent) {
+    /// Notes what a new channel promises, and whether it is the main one.
+    fn recognize(&mut self, index: usize, event: &PeerEvent) {
         let PeerEvent::DataChannel { channel: key } = *event else { return };
         let channel = self.peers[index].channel(key);
-        if channel.is_some_and(|channel| channel.view().is_some_and(|view| view.label == MAIN_LABEL)) {
-            self.applications[index].main = Some(key);
+        // It may be gone again: then its messages are still not to be repeated.
+        let Some(view) = channel.as_ref().and_then(|channel| channel.view()) else { return };
+        let application = &mut self.applications[index];
+        application.promises.insert(key, Promise::new(view.ordered, view.reliability));
+        if view.label == MAIN_LABEL {
+            application.main = Some(key);
         }
     }
 
@@ -237,19 +288,48 @@ impl World {
 
     /// Sends the next message of so many bytes, if the channel takes it.
     pub(crate) fn send_message(&mut self, index: usize, key: ChannelKey, length: u16) {
-        let application = &mut self.applications[index];
-        let number = application.sent;
+        let next = self.applications[index].sent.entry(key).or_default();
         if let Some(mut channel) = self.peers[index].channel(key)
-            && channel.send(self.now, numbered_message(number, length)).is_ok()
-            && application.main == Some(key)
+            && channel.send(self.now, numbered_message(*next, length)).is_ok()
         {
-            application.sent += 1;
+            *next += 1;
+        }
+        self.settle();
+    }
+
+    /// Creates a channel beside the main one, if the peer can have more.
+    pub(crate) fn create_channel(&mut self, index: usize, options: DataChannelOptions) {
+        let promise = Promise::new(options.ordered, options.reliability);
+        if let Ok(key) = self.peers[index].create_data_channel(self.now, options) {
+            let application = &mut self.applications[index];
+            application.channels.push(key);
+            application.promises.insert(key, promise);
         }
         self.settle();
     }
 }
 
 impl Application {
+    /// Messages sent on the main channel.
+    pub(crate) fn sent_on_main(&self) -> u32 {
+        self.main.and_then(|main| self.sent.get(&main)).copied().unwrap_or_default()
+    }
+
+    /// Messages that have come on the main channel.
+    pub(crate) fn received_on_main(&self) -> u32 {
+        self.main.map_or(0, |main| self.count_of(main))
+    }
+
+    fn count_of(&self, channel: ChannelKey) -> u32 {
+        self.received.get(&channel).map_or(0, |numbers| u32::try_from(numbers.len()).unwrap())
+    }
+
+    /// Messages that have come on other channels.
+    #[cfg(test)]
+    pub(crate) fn received_elsewhere(&self) -> usize {
+        self.received.iter().filter(|(key, _)| self.main != Some(**key)).map(|(_, numbers)| numbers.len()).sum()
+    }
+
     fn observe(&mut self, event: &PeerEvent) {
         let (PeerEvent::DataChannel { channel }
         | PeerEvent::ChannelOpen { channel }
@@ -272,11 +352,7 @@ impl Application {
             PeerEvent::ChannelOpen { channel } => assert!(self.open.insert(*channel), "{channel:?} opens twice"),
             PeerEvent::Message { channel, message } => {
                 assert!(self.open.contains(channel), "a message before {channel:?} is open");
-                let number = number_of(message);
-                if self.main == Some(*channel) {
-                    assert_eq!(number, self.received, "a message was lost or repeated");
-                    self.received += 1;
-                }
+                self.take_in(*channel, number_of(message));
             }
             PeerEvent::ChannelClosed { channel } => {
                 self.open.remove(channel);
@@ -284,6 +360,20 @@ impl Application {
             }
             _ => {}
         }
+    }
+
+    fn take_in(&mut self, channel: ChannelKey, number: u32) {
+        let received = self.received.entry(channel).or_default();
+        let is_in_order = received.last().is_none_or(|&last| number > last);
+        match self.promises.get(&channel).copied().unwrap_or_default() {
+            Promise::Everything => {
+                let expected = u32::try_from(received.len()).unwrap();
+                assert_eq!(number, expected, "a message on {channel:?} was lost, repeated or overtaken");
+            }
+            Promise::Order => assert!(is_in_order, "message {number} on {channel:?} was repeated or overtaken"),
+            Promise::Nothing => {}
+        }
+        assert!(received.insert(number), "message {number} on {channel:?} was repeated");
     }
 }
 
@@ -304,4 +394,54 @@ fn number_of(message: &Message) -> u32 {
     let sent = numbered_message(number, u16::from_be_bytes([*e, *f]));
     assert!(*message == sent, "a message was changed on its way");
     number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take_in(promise: Promise, numbers: &[u32]) {
+        let mut application = Application::default();
+        let key = World::new().applications[0].main.unwrap();
+        application.promises.insert(key, promise);
+        numbers.iter().for_each(|&number| application.take_in(key, number));
+    }
+
+    #[test]
+    fn what_is_still_on_its_way_on_any_reliable_channel_is_not_delivered() {
+        let mut world = World::new();
+        assert!(world.run(Duration::from_secs(10), World::is_connected));
+        world.create_channel(1, DataChannelOptions { ordered: false, ..DataChannelOptions::new("more") });
+        world.run(Duration::from_secs(1), |_| false);
+        let key = *world.applications[1].channels.last().unwrap();
+        world.send_message(1, key, 10);
+        assert!(!world.has_delivered_all());
+        assert!(world.run(Duration::from_secs(1), World::has_delivered_all));
+        assert_eq!(world.applications[0].received_elsewhere(), 1);
+    }
+
+    #[test]
+    fn what_a_channel_does_not_promise_it_need_not_keep() {
+        take_in(Promise::Everything, &[0, 1, 2]);
+        take_in(Promise::Order, &[1, 4, 6]);
+        take_in(Promise::Nothing, &[2, 0, 7]);
+    }
+
+    #[test]
+    #[should_panic(expected = "was lost")]
+    fn a_gap_on_a_reliable_ordered_channel_is_found() {
+        take_in(Promise::Everything, &[0, 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "overtaken")]
+    fn a_message_that_was_overtaken_on_an_ordered_channel_is_found() {
+        take_in(Promise::Order, &[3, 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "repeated")]
+    fn a_repeated_message_is_found_on_any_channel() {
+        take_in(Promise::Nothing, &[3, 2, 3]);
+    }
 }

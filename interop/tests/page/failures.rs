@@ -123,7 +123,7 @@ async fn without_candidates_it_says_what_is_missing_long_before_it_gives_up_and_
         "Candidates of the browser: host ",
         ".local:",
         "The browser has checked nothing",
-        "no candidate of this side goes with one of the other side",
+        "The peer says of ICE: new: the other side has no candidate that can be used here",
     ] {
         ensure!(early.contains(expected), "{expected} in {early}");
     }

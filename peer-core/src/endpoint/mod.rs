@@ -131,6 +131,8 @@ pub struct EndpointStatistics {
 /// On a shared socket a datagram finds its peer by the username fragment (requests), the transaction (responses), or the path (everything else); a path is a
 /// peer's once that peer has authenticated a check on it. Such a claim yields to whoever has a check of its own answered on that path, since the source of a check can be
 /// forged; a path that was validated stays with its peer until that one fails or is closed.
+///
+/// A TURN server tells its clients apart by the addresses that they come from. So each peer has a socket of its own for each TURN server, whatever the policy.
 pub struct Endpoint {
     config: EndpointConfig,
     rng: Rng,
@@ -231,6 +233,9 @@ impl Endpoint {
         let mut peer = Peer::new(configuration, self.rng.seed()).map_err(AddPeerError::Configuration)?;
         let id = PeerId(self.next_peer);
         self.next_peer += 1;
+        if matches!(self.config.sockets, SocketPolicy::Shared { .. }) {
+            peer.separate_relay_sockets();
+        }
         peer.set_interfaces(now, &self.interfaces);
         peer.share_transaction_budget();
         self.routes.add_fragment(peer.username_fragment(), id);
@@ -324,7 +329,8 @@ impl Endpoint {
         while let Some(id) = touched.pop() {
             if let Some(slot) = self.peers.get_mut(&id) {
                 while let Some(request) = slot.peer.poll_socket_request() {
-                    self.sockets.handle_request(id, request);
+                    let is_for_relay = |socket| slot.peer.is_relay_socket(socket);
+                    self.sockets.handle_request(id, request, is_for_relay);
                 }
             }
             while let Some((peer, event)) = self.sockets.poll_answer() {

@@ -11,7 +11,7 @@ use super::PeerId;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum SocketPolicy {
     /// All peers share one UDP socket for each local address, on this port; 0 leaves the choice to the system. What a server wants: one port to open in the
-    /// firewall, and as many peers as memory allows.
+    /// firewall, and as many peers as memory allows. Sockets that lead to TURN servers are not shared.
     Shared {
         /// The port, or 0.
         port: u16,
@@ -76,19 +76,26 @@ impl Sockets {
         Self { policy, ..Self::default() }
     }
 
-    /// Takes in what a peer asks for.
-    pub(super) fn handle_request(&mut self, peer: PeerId, request: SocketRequest) {
-        match (request, self.policy) {
-            (SocketRequest::BindUdp { socket: name, local }, SocketPolicy::PerPeer) => {
-                let id = self.bind(local, Usage::Own { peer, name });
-                self.names.insert((peer, name), id);
-            }
-            (SocketRequest::BindUdp { socket, mut local }, SocketPolicy::Shared { port }) => {
-                local.set_port(port);
-                self.share(peer, socket, local);
-            }
-            (SocketRequest::Close { socket }, _) => self.close(peer, socket),
-            (SocketRequest::Resolve { lookup, host }, _) => {
+    /// Takes in what a peer asks for. A socket for a relay is not shared: the server would take all peers for one.
+    pub(super) fn handle_request(
+        &mut self,
+        peer: PeerId,
+        request: SocketRequest,
+        is_for_relay: impl Fn(SocketId) -> bool,
+    ) {
+        match request {
+            SocketRequest::BindUdp { socket: name, mut local } => match self.policy {
+                SocketPolicy::Shared { port } if !is_for_relay(name) => {
+                    local.set_port(port);
+                    self.share(peer, name, local);
+                }
+                SocketPolicy::Shared { .. } | SocketPolicy::PerPeer => {
+                    let id = self.bind(local, Usage::Own { peer, name });
+                    self.names.insert((peer, name), id);
+                }
+            },
+            SocketRequest::Close { socket } => self.close(peer, socket),
+            SocketRequest::Resolve { lookup, host } => {
                 let id = LookupId(self.draw_id());
                 self.lookups.insert(id, (peer, lookup));
                 self.requests.push_back(SocketRequest::Resolve { lookup: id, host });

@@ -12,8 +12,8 @@ use std::fmt;
 use proto_dtls_sctp::{
     ChannelKey, ChannelView, CreateDataChannelError, DataChannelOptions, SecureTransport, SecureTransportConfig,
 };
-use proto_ice::{CandidatePair, IceAgent, IceGatheringState, IceRole, InterfaceAddress, PathStanding};
-use proto_machine::{Path, Seed, Timestamp};
+use proto_ice::{CandidatePair, IceAgent, IceGatheringState, IceReport, IceRole, InterfaceAddress, PathStanding, turn};
+use proto_machine::{Path, Seed, SocketId, Timestamp};
 use proto_sdp::{Negotiation, SectionId, TransportParameters};
 
 pub use self::signalling::SessionDescriptionInit;
@@ -102,6 +102,10 @@ impl Peer {
         let mut secure_config = SecureTransportConfig::new(configuration.certificate.clone());
         secure_config.max_receive_message_size = configuration.max_message_size.get() as usize;
         secure_config.entropy = configuration.entropy;
+        if !ice_config.turn_servers.is_empty() {
+            // A relay is to take every datagram that the path takes, as it is.
+            secure_config.datagram_size -= turn::MAXIMUM_OVERHEAD;
+        }
         let session_id = seed.child("session id").into_rng().next_u64();
         Ok(Self {
             // The answerer takes the other role when it learns that it is one (RFC 8445 §6.1.1).
@@ -253,6 +257,22 @@ impl Peer {
     #[must_use]
     pub fn path_standing(&self, path: &Path) -> PathStanding {
         self.ice.path_standing(path)
+    }
+
+    /// Why ICE stands as it does: everything that was tried, what became of it, and a verdict in words.
+    #[must_use]
+    pub fn ice_report(&self) -> IceReport {
+        self.ice.report()
+    }
+
+    /// The endpoint shares the sockets of this peer with others; those that carry an allocation are to be its own.
+    pub(crate) fn separate_relay_sockets(&mut self) {
+        self.ice.separate_relay_sockets();
+    }
+
+    /// Whether a socket that this peer asks for may not be shared.
+    pub(crate) fn is_relay_socket(&self, socket: SocketId) -> bool {
+        self.ice.is_relay_socket(socket)
     }
 
     /// From now on the endpoint says when a check or gathering request may start.

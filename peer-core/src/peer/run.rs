@@ -211,9 +211,12 @@ impl Machine for Peer {
                 transmit
             }
             Life::Closing => {
-                let last_words = self.ice.wrap(now, buffer, write);
-                if last_words.is_none() {
+                // The relays are given back once nothing is left to go through them.
+                let last_words = self.ice.wrap(now, buffer, write).or_else(|| {
                     self.ice.close(now);
+                    self.ice.poll_transmit(now, max_segments, buffer)
+                });
+                if last_words.is_none() {
                     self.life = Life::Closed;
                 }
                 last_words

@@ -11,4 +11,8 @@ mod hostile;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod relays;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod turn_node;

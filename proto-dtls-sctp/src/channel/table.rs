@@ -43,7 +43,13 @@ pub(crate) struct ChannelCounters {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Link {
     Awaited,
-    Up { streams: u16 },
+    /// It takes messages, and nobody knows yet whether the peer is there.
+    Prepared {
+        streams: u16,
+    },
+    Up {
+        streams: u16,
+    },
     Down,
 }
 
@@ -101,7 +107,7 @@ impl DataChannels {
     pub(crate) fn streams(&self) -> Option<u16> {
         match self.link {
             Link::Up { streams } => Some(streams),
-            Link::Awaited | Link::Down => None,
+            Link::Awaited | Link::Prepared { .. } | Link::Down => None,
         }
     }
 
@@ -129,8 +135,11 @@ impl DataChannels {
             (None, Some(role)) => Some(self.free_id(role).ok_or(CreateDataChannelError::TooManyChannels)?),
         };
         let key = self.insert(Channel::new(options, id));
-        if let (Link::Up { .. }, Some(sctp)) = (self.link, sctp) {
-            self.open(now, key, sctp);
+        if let Some(sctp) = sctp {
+            self.announce(now, key, sctp);
+        }
+        if matches!(self.link, Link::Up { .. }) {
+            self.open(key);
             self.adopt_undeclared(key);
         }
         Ok(key)
@@ -194,17 +203,49 @@ impl DataChannels {
         }
     }
 
-    /// The association is established: channels open.
-    pub(crate) fn association_up(&mut self, now: Timestamp, streams: u16, sctp: &mut Sctp) {
-        self.link = Link::Up { streams };
+    /// The association takes messages: channels are announced ahead of its being established.
+    pub(crate) fn association_prepared(&mut self, now: Timestamp, streams: u16, sctp: &mut Sctp) {
+        self.link = Link::Prepared { streams };
         let keys: Vec<_> = self.channels.keys().copied().collect();
         for key in keys {
-            self.open(now, key, sctp);
+            self.announce(now, key, sctp);
         }
     }
 
-    /// Opens a channel of this side.
-    fn open(&mut self, now: Timestamp, key: ChannelKey, sctp: &mut Sctp) {
+    /// The association is established: channels open.
+    pub(crate) fn association_up(&mut self, streams: u16) {
+        self.link = Link::Up { streams };
+        let keys: Vec<_> = self.channels.keys().copied().collect();
+        for key in keys {
+            self.open(key);
+        }
+    }
+
+    /// Tells the peer of a channel of this side.
+    fn announce(&mut self, now: Timestamp, key: ChannelKey, sctp: &mut Sctp) {
+        let waiting = self.channels.get(&key).filter(|channel| channel.state == ChannelState::AwaitAssociation);
+        let (Link::Prepared { streams } | Link::Up { streams }, Some(channel)) = (self.link, waiting) else {
+            return;
+        };
+        let Some(id) = channel.id.filter(|&id| id < streams) else {
+            return;
+        };
+        sctp.open_stream(id, channel.options.priority.value());
+        if channel.options.negotiated.is_none() {
+            // RFC 8832 §6: ordered and reliable, ahead of all data.
+            let message = OutgoingMessage {
+                stream: id,
+                protocol: PayloadProtocol::Dcep,
+                payload: dcep::open(&channel.options),
+                ordered: true,
+                reliability: Reliability::Reliable,
+            };
+            sctp.write(now, message);
+        }
+    }
+
+    /// Opens a channel of this side, which has been announced.
+    fn open(&mut self, key: ChannelKey) {
         let Some(channel) =
             self.channels.get_mut(&key).filter(|channel| channel.state == ChannelState::AwaitAssociation)
         else {
@@ -216,20 +257,7 @@ impl DataChannels {
         if id >= streams {
             return self.fail(key, ChannelFailure::IdBeyondNegotiatedStreams);
         }
-        sctp.open_stream(id, channel.options.priority.value());
-        let negotiated = channel.options.negotiated.is_some();
-        if !negotiated {
-            // RFC 8832 §6: ordered and reliable, ahead of all data.
-            let message = OutgoingMessage {
-                stream: id,
-                protocol: PayloadProtocol::Dcep,
-                payload: dcep::open(&channel.options),
-                ordered: true,
-                reliability: Reliability::Reliable,
-            };
-            sctp.write(now, message);
-        }
-        channel.state = ChannelState::Open { acknowledged: negotiated };
+        channel.state = ChannelState::Open { acknowledged: channel.options.negotiated.is_some() };
         channel.was_open = true;
         self.counters.channels_opened += 1;
         self.events.push(SecureEvent::ChannelOpen { channel: key });
@@ -239,6 +267,12 @@ impl DataChannels {
     pub(crate) fn close(&mut self, key: ChannelKey) -> Result<(), UnknownChannel> {
         let channel = self.channels.get_mut(&key).ok_or(UnknownChannel)?;
         match channel.state {
+            // The peer may have learned of it.
+            ChannelState::AwaitAssociation
+                if matches!(self.link, Link::Prepared { .. }) && channel.options.negotiated.is_none() =>
+            {
+                self.begin_reset(key);
+            }
             ChannelState::AwaitAssociation => self.finish(key),
             ChannelState::Open { acknowledged } => {
                 channel.state = ChannelState::Flushing { acknowledged };
@@ -404,7 +438,8 @@ impl DataChannels {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Deadline> {
-        let reset = (!self.resets.is_empty()).then_some(Deadline { at: self.next_reset, reason: "stream resets" });
+        let may_reset = matches!(self.link, Link::Up { .. }) && !self.resets.is_empty();
+        let reset = may_reset.then_some(Deadline { at: self.next_reset, reason: "stream resets" });
         let undeclared = self.undeclared_deadline().map(|at| Deadline { at, reason: "undeclared stream" });
         Deadline::earliest(reset, undeclared)
     }

@@ -1,21 +1,22 @@
 //! DTLS, behind an interface of our own.
 
 mod guard;
+mod patience;
 mod records;
 mod settings;
 #[cfg(feature = "simulation")]
 pub(crate) mod simulated;
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use bytes::Bytes;
-use dimpl::{CryptoError, DtlsCertificate, Error, Output, SecurityError};
+use dimpl::{CryptoError, DtlsCertificate, Error, Output, SecurityError, TimeoutError};
 use proto_machine::{Rng, Timestamp};
 
 use crate::clock::Clock;
 use crate::{Certificate, CipherSuite, DtlsFailure, DtlsRole, DtlsVersion};
 use guard::{Guard, Verdict};
+use patience::Patience;
 use settings::Suites;
 pub(crate) use settings::{DtlsSettings, round_trip_bucket};
 
@@ -58,6 +59,9 @@ pub(crate) struct Dtls {
     spare: Vec<Vec<u8>>,
     output: Vec<u8>,
     deadline: Option<Timestamp>,
+    patience: Patience,
+    /// When the handshake has taken too long.
+    handshake_deadline: Timestamp,
     cipher_suite: Option<CipherSuite>,
     /// Whether it is sure that the suite is that of the session, and not of a datagram that the library has ignored.
     suite_is_certain: bool,
@@ -102,6 +106,8 @@ impl Dtls {
             spare: Vec::new(),
             output: Vec::new(),
             deadline: None,
+            patience: Patience::new(settings.retransmission_timeout),
+            handshake_deadline: now,
             cipher_suite: None,
             suite_is_certain: false,
             counters: DtlsCounters::default(),
@@ -147,6 +153,7 @@ impl Dtls {
             return;
         };
         let instant = self.clock.instant(now);
+        self.handshake_deadline = now + self.settings.handshake_timeout;
         self.state = State::Handshake(self.with_generator(|_| {
             let mut engine = dimpl::Dtls::new_auto(config, certificate, instant);
             engine.set_active(client);
@@ -257,8 +264,14 @@ impl Dtls {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Timestamp, events: &mut Vec<DtlsEvent>) {
+        if matches!(self.state, State::Handshake(_)) && self.handshake_deadline <= now {
+            return self.fail(&Error::Timeout(TimeoutError::Connect), events);
+        }
         if self.deadline.is_none_or(|deadline| deadline > now) {
             return;
+        }
+        if let Some(instant) = self.patience.run_out(now, self.clock.instant(now)) {
+            self.clock.put_forward(instant.saturating_duration_since(self.clock.instant(now)));
         }
         let instant = self.clock.instant(now);
         let result = self.with_generator(|this| this.engine().map_or(Ok(()), |engine| engine.handle_timeout(instant)));
@@ -270,7 +283,10 @@ impl Dtls {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
-        self.deadline
+        match self.state {
+            State::Handshake(_) => self.deadline.into_iter().chain([self.handshake_deadline]).min(),
+            State::AwaitClientHello(_) | State::Connected(_) | State::Over => self.deadline,
+        }
     }
 
     /// Seals application data into the queue of datagrams. Only when connected.
@@ -372,16 +388,13 @@ impl Dtls {
                 Output::ApplicationData(data) => events.push(DtlsEvent::Data(Bytes::copy_from_slice(data))),
                 Output::CloseNotify => events.push(DtlsEvent::CloseNotify),
                 Output::Timeout(instant) => {
-                    self.deadline = self.deadline_of(now, instant);
+                    let wanted = self.clock.deadline(now, instant);
+                    self.deadline = wanted.map(|wanted| self.patience.until(now, instant, wanted));
                     return;
                 }
                 _ => {}
             }
         }
-    }
-
-    fn deadline_of(&self, now: Timestamp, instant: Instant) -> Option<Timestamp> {
-        self.clock.deadline(now, instant)
     }
 }
 

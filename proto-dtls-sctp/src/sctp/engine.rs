@@ -19,7 +19,7 @@ pub(super) enum Ended {
     Unreachable,
 }
 
-/// An established association. Its set-up and its end are not its business.
+/// An association, from the moment at which both sides have described it. Its set-up and its end are not its business.
 pub(super) trait Engine: Send {
     /// Streams in each direction: the smaller number.
     fn streams(&self) -> u16;
@@ -43,6 +43,10 @@ pub(super) trait Engine: Send {
 
     /// Writes the next packet in place of what is in the buffer, if there is one.
     fn write_packet(&mut self, now: Timestamp, bytes: &mut Vec<u8>) -> bool;
+
+    /// Puts the first data behind the COOKIE ECHO in the buffer, as far as it fits (RFC 9260 §5.1 C). It goes along with every COOKIE ECHO, of which this may be another one. Until the
+    /// association is established, nothing else of it is sent, and its timers rest.
+    fn write_behind_cookie_echo(&mut self, now: Timestamp, bytes: &mut Vec<u8>);
 
     /// Makes a stream known on this side. Its share in what is sent goes by its weight.
     fn open_stream(&mut self, stream: u16, weight: u16);

@@ -10,13 +10,12 @@ use bytes::Bytes;
 use proto_machine::{Rng, Timestamp};
 
 use super::packet::{self, Chunk, Header, Parameter, chunk_type};
+use super::retransmission::Retransmission;
 
 /// State cookies that are valid at a time; the oldest is forgotten for a new one.
 const MAX_COOKIES: usize = 4;
 /// How long a cookie is valid (RFC 9260 §16, Valid.Cookie.Life).
 const COOKIE_LIFETIME: Duration = Duration::from_secs(60);
-/// The longest pause between two INITs or COOKIE ECHOs.
-const MAX_RETRANSMISSION_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of unrecognized parameters that are reported back.
 const MAX_UNRECOGNIZED: usize = 256;
 /// RFC 9260 §3.3.2: a receiver window below this is an error.
@@ -162,31 +161,6 @@ struct Cookie {
     peer: Parameters,
 }
 
-/// When to send again.
-struct Retransmission {
-    due: Timestamp,
-    timeout: Duration,
-    /// When the chunk was sent, unless it has been retransmitted since (Karn's rule, RFC 9260 §6.3.1 C5).
-    sent: Option<Timestamp>,
-}
-
-impl Retransmission {
-    fn start(now: Timestamp, timeout: Duration) -> Self {
-        Self { due: now + timeout, timeout, sent: Some(now) }
-    }
-
-    /// Whether it is due; if so, the next one is set.
-    fn take_due(&mut self, now: Timestamp) -> bool {
-        let due = self.due <= now;
-        if due {
-            self.timeout = (self.timeout * 2).min(MAX_RETRANSMISSION_TIMEOUT.max(self.timeout));
-            self.due = now + self.timeout;
-            self.sent = None;
-        }
-        due
-    }
-}
-
 enum State {
     /// COOKIE-WAIT
     AwaitInitAck(Retransmission),
@@ -201,6 +175,8 @@ enum State {
 pub(crate) enum Outcome {
     /// Nothing that concerns anybody else.
     Unchanged,
+    /// The COOKIE ECHO is on its way: data may ride on it (RFC 9260 §5.1 C).
+    CookieEchoed(Parameters),
     /// The association is established.
     Established(Parameters),
     /// The peer has proved that it lost the association and set up a new one, to which it gave this tag.
@@ -296,7 +272,7 @@ impl Handshake {
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
         match &self.state {
             State::AwaitInitAck(retransmission) | State::AwaitCookieAck { retransmission, .. } => {
-                Some(retransmission.due)
+                Some(retransmission.due())
             }
             State::Established { .. } => None,
         }
@@ -347,15 +323,15 @@ impl Handshake {
         let Some(Received { parameters: peer, cookie: Some(cookie), .. }) = read(value) else {
             return Outcome::Dropped;
         };
-        self.round_trip_time = retransmission.sent.map(|sent| now - sent);
-        let timeout = self.round_trip_time.map_or(self.initial_timeout, |time| (time * 3).max(self.initial_timeout));
+        self.round_trip_time = retransmission.answered(now);
+        let timeout = self.round_trip_time.map_or(self.initial_timeout, |time| (time * 2).max(self.initial_timeout));
         self.state = State::AwaitCookieAck {
             peer,
             cookie: cookie.to_vec(),
             retransmission: Retransmission::start(now, timeout),
         };
         self.send_cookie_echo();
-        Outcome::Unchanged
+        Outcome::CookieEchoed(peer)
     }
 
     /// Takes in COOKIE ECHO (RFC 9260 §5.2.4 and its table 12).
@@ -388,7 +364,8 @@ impl Handshake {
         }
     }
 
-    /// Takes in COOKIE ACK.
+    /// Takes in COOKIE ACK, or what tells the same: anything that only an established association sends. Our tag is in it, and the COOKIE ECHO is all that can have established the
+    /// other side as long as it has not established ours.
     pub(crate) fn handle_cookie_ack(&mut self) -> Outcome {
         // RFC 9260 §5.2.5: unexpected in any other state.
         let &State::AwaitCookieAck { peer, .. } = &self.state else {

@@ -7,6 +7,7 @@ mod engine;
 mod handshake;
 pub(crate) mod packet;
 mod protocol;
+mod retransmission;
 #[cfg(feature = "sctp-proto")]
 mod wrapped;
 
@@ -55,6 +56,11 @@ pub(crate) struct SctpSettings {
 /// What has happened to the association.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SctpEvent {
+    /// Messages may be handed over. They go out with the COOKIE ECHO, if they fit, and else once it is established. Those of an earlier event of this kind are lost.
+    Prepared {
+        /// Streams in each direction: the smaller number.
+        streams: u16,
+    },
     /// It is established.
     Established {
         /// Streams in each direction: the smaller number.
@@ -102,6 +108,12 @@ pub(crate) struct Sctp {
 enum Link {
     /// The set-up goes on.
     SettingUp,
+    /// The COOKIE ECHO is under way, and the first packet of data with it.
+    Echoed {
+        engine: Box<dyn Engine>,
+        /// The verification tag of the peer.
+        peer_tag: u32,
+    },
     /// Data flows.
     Established(Box<dyn Engine>),
     /// It is over.
@@ -154,6 +166,10 @@ impl Sctp {
                 control += 1;
                 self.handle_control(now, chunk, events);
             }
+        }
+        if control == 0 && matches!(self.link, Link::SettingUp | Link::Echoed { .. }) {
+            let outcome = self.handshake.handle_cookie_ack();
+            self.conclude(now, outcome, events);
         }
         let Link::Established(engine) = &mut self.link else {
             // RFC 9260 §6: DATA in any other state is discarded.
@@ -221,24 +237,51 @@ impl Sctp {
             }
             _ => Outcome::Dropped,
         };
+        self.conclude(now, outcome, events);
+    }
+
+    /// Carries out what a chunk has led to.
+    fn conclude(&mut self, now: Timestamp, outcome: Outcome, events: &mut Vec<SctpEvent>) {
         match outcome {
             Outcome::Unchanged => {}
             Outcome::UnexpectedInit => self.counters.unexpected_inits += 1,
             Outcome::Dropped => self.counters.chunks_skipped += 1,
-            Outcome::Established(peer) => match self.engine(now, peer) {
-                Some(engine) => {
-                    let streams = engine.streams();
-                    self.link = Link::Established(engine);
-                    events.push(SctpEvent::Established { streams });
+            Outcome::CookieEchoed(peer) => self.prepare(now, peer, events),
+            Outcome::Established(peer) => {
+                if !matches!(self.link, Link::Echoed { peer_tag, .. } if peer_tag == peer.tag) {
+                    self.prepare(now, peer, events);
                 }
-                None => self.misbehaved(cause::PROTOCOL_VIOLATION, events),
-            },
+                self.establish(events);
+            }
             Outcome::Restarted { peer_tag } => {
                 // W3C knows no restart of an association: the new one is refused, the old one lost.
                 let failure = SctpFailure { cause_code: None, reason: SctpFailureReason::PeerRestarted };
                 let abort = packet::abort(self.handshake.header_to(peer_tag), cause::RESTART_WITH_NEW_ADDRESSES);
                 self.lose(failure, Some(abort), events);
             }
+        }
+    }
+
+    /// Makes the association that both sides have described, so that it can be given messages.
+    fn prepare(&mut self, now: Timestamp, peer: Parameters, events: &mut Vec<SctpEvent>) {
+        match self.engine(now, peer) {
+            Some(engine) => {
+                let streams = engine.streams();
+                self.link = Link::Echoed { engine, peer_tag: peer.tag };
+                events.push(SctpEvent::Prepared { streams });
+            }
+            None => self.misbehaved(cause::PROTOCOL_VIOLATION, events),
+        }
+    }
+
+    fn establish(&mut self, events: &mut Vec<SctpEvent>) {
+        match std::mem::replace(&mut self.link, Link::SettingUp) {
+            Link::Echoed { engine, .. } => {
+                events.push(SctpEvent::Established { streams: engine.streams() });
+                self.link = Link::Established(engine);
+            }
+            // It could not be made.
+            other => self.link = other,
         }
     }
 
@@ -286,7 +329,7 @@ impl Sctp {
         }
         let remains = match std::mem::replace(&mut self.link, Link::SettingUp) {
             Link::Established(engine) => Some(engine),
-            Link::SettingUp | Link::Closed { .. } => None,
+            Link::SettingUp | Link::Echoed { .. } | Link::Closed { .. } => None,
         };
         self.link = Link::Closed { last_packet, remains };
         events.push(SctpEvent::Lost(failure));
@@ -304,7 +347,7 @@ impl Sctp {
 
     pub(crate) fn handle_timeout(&mut self, now: Timestamp, events: &mut Vec<SctpEvent>) {
         match &mut self.link {
-            Link::SettingUp => self.handshake.handle_timeout(now),
+            Link::SettingUp | Link::Echoed { .. } => self.handshake.handle_timeout(now),
             Link::Established(engine) => {
                 engine.handle_timeout(now);
                 self.collect(events);
@@ -315,7 +358,9 @@ impl Sctp {
 
     pub(crate) fn poll_timeout(&self) -> Option<Deadline> {
         match &self.link {
-            Link::SettingUp => self.handshake.poll_timeout().map(|at| Deadline { at, reason: "sctp set-up" }),
+            Link::SettingUp | Link::Echoed { .. } => {
+                self.handshake.poll_timeout().map(|at| Deadline { at, reason: "sctp set-up" })
+            }
             Link::Established(engine) => engine.poll_timeout(),
             Link::Closed { .. } => None,
         }
@@ -326,26 +371,36 @@ impl Sctp {
         if let Link::Closed { last_packet, .. } = &mut self.link {
             return copy(last_packet.take(), bytes);
         }
-        let written = copy(self.handshake.poll_packet(), bytes)
-            || match &mut self.link {
-                Link::Established(engine) => engine.write_packet(now, bytes),
-                Link::SettingUp | Link::Closed { .. } => false,
-            };
+        let written = if let Some(packet) = self.handshake.poll_packet() {
+            bytes.clear();
+            bytes.extend_from_slice(&packet);
+            if let Link::Echoed { engine, .. } = &mut self.link
+                && packet::begins_with(&packet, chunk_type::COOKIE_ECHO)
+            {
+                engine.write_behind_cookie_echo(now, bytes);
+            }
+            true
+        } else if let Link::Established(engine) = &mut self.link {
+            engine.write_packet(now, bytes)
+        } else {
+            false
+        };
         self.collect(events);
         written
     }
 
     /// Makes a stream known on this side. Its share in what is sent goes by its weight.
     pub(crate) fn open_stream(&mut self, stream: u16, weight: u16) {
-        if let Link::Established(engine) = &mut self.link {
-            engine.open_stream(stream, weight);
+        match &mut self.link {
+            Link::Established(engine) | Link::Echoed { engine, .. } => engine.open_stream(stream, weight),
+            Link::SettingUp | Link::Closed { .. } => {}
         }
     }
 
     /// Hands over a message, and says whether it was taken.
     pub(crate) fn write(&mut self, now: Timestamp, message: OutgoingMessage) -> bool {
         match &mut self.link {
-            Link::Established(engine) => engine.write(now, message),
+            Link::Established(engine) | Link::Echoed { engine, .. } => engine.write(now, message),
             Link::SettingUp | Link::Closed { .. } => false,
         }
     }
@@ -354,7 +409,7 @@ impl Sctp {
     pub(crate) fn buffered(&mut self, stream: u16) -> usize {
         match &mut self.link {
             Link::Established(engine) => engine.buffered(stream),
-            Link::SettingUp | Link::Closed { .. } => 0,
+            Link::SettingUp | Link::Echoed { .. } | Link::Closed { .. } => 0,
         }
     }
 
@@ -370,7 +425,7 @@ impl Sctp {
         let message = match &mut self.link {
             Link::Established(engine) => engine.read(stream),
             Link::Closed { remains, .. } => remains.as_mut()?.read(stream),
-            Link::SettingUp => None,
+            Link::SettingUp | Link::Echoed { .. } => None,
         };
         self.collect(events);
         message

@@ -162,6 +162,14 @@ impl<'a> Builder<'a> {
         Self { bytes, limit: limit / 4 * 4 }
     }
 
+    /// Goes on with a packet that is finished, which [`finish`](Self::finish) finishes anew.
+    pub(crate) fn resume(bytes: &'a mut Vec<u8>, limit: usize) -> Self {
+        if let Some(field) = bytes.get_mut(8..12) {
+            field.fill(0);
+        }
+        Self { bytes, limit: limit / 4 * 4 }
+    }
+
     /// Bytes that still fit, header and padding of a chunk counted.
     pub(crate) fn room(&self) -> usize {
         self.limit.saturating_sub(self.bytes.len())
@@ -207,10 +215,7 @@ impl<'a> Builder<'a> {
             return false;
         }
         if with_checksum {
-            let checksum = packet_checksum(self.bytes).to_le_bytes();
-            if let Some(field) = self.bytes.get_mut(8..12) {
-                field.copy_from_slice(&checksum);
-            }
+            put_checksum(self.bytes);
         }
         true
     }
@@ -254,10 +259,7 @@ impl Writer {
 
     /// Fills in the checksum.
     pub(crate) fn finish(mut self) -> Bytes {
-        let checksum = packet_checksum(&self.bytes).to_le_bytes();
-        if let Some(field) = self.bytes.get_mut(8..12) {
-            field.copy_from_slice(&checksum);
-        }
+        put_checksum(&mut self.bytes);
         self.bytes.into()
     }
 }
@@ -267,6 +269,19 @@ pub(crate) fn single(header: Header, kind: u8, flags: u8, value: &[u8]) -> Bytes
     let mut writer = Writer::new(header);
     writer.chunk(Chunk { kind, flags, value });
     writer.finish()
+}
+
+/// Fills in the checksum of a packet (RFC 9260 §6.8).
+pub(crate) fn put_checksum(packet: &mut [u8]) {
+    let checksum = packet_checksum(packet).to_le_bytes();
+    if let Some(field) = packet.get_mut(8..12) {
+        field.copy_from_slice(&checksum);
+    }
+}
+
+/// Whether the first chunk of a packet is of this kind.
+pub(crate) fn begins_with(packet: &[u8], kind: u8) -> bool {
+    packet.get(HEADER_SIZE) == Some(&kind)
 }
 
 /// An ABORT with one cause (RFC 9260 §3.3.7).

@@ -8,8 +8,8 @@ use crate::dtls::{Dtls, DtlsCounters, MAX_RECORD_OVERHEAD};
 use crate::sctp::{Sctp, SctpCounters, SctpSettings};
 use crate::{CipherSuite, DtlsRole, DtlsVersion, MaxMessageSize, SecureTransportConfig, StartParameters, fingerprint};
 
-/// The least and the most that SCTP waits before it sends INIT again.
-const SETUP_TIMEOUT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
+/// The least and the most that SCTP waits before it sends INIT again, or the OPEN of a channel.
+const SETUP_TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// What it waits while nothing is known about the path.
 const DEFAULT_SETUP_TIMEOUT: Duration = Duration::from_millis(500);
 /// RFC 9260 §3.3.2 has no window below 1500 bytes; a little more lets messages be put together.
@@ -178,7 +178,7 @@ fn sctp_settings(
         max_receive_message_size: clamp(config.max_receive_message_size),
         streams: config.max_channels.max(1),
         retransmission_timeout: round_trip_time
-            .map_or(DEFAULT_SETUP_TIMEOUT, |time| (time * 3).clamp(SETUP_TIMEOUT.0, SETUP_TIMEOUT.1)),
+            .map_or(DEFAULT_SETUP_TIMEOUT, |time| (time * 2).clamp(SETUP_TIMEOUT.0, SETUP_TIMEOUT.1)),
         round_trip_time,
         backend: config.sctp_backend,
         interleaving: config.interleaving,

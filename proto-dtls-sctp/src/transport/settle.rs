@@ -93,14 +93,17 @@ impl SecureTransport {
 
     fn handle_sctp_event(&mut self, now: Timestamp, event: SctpEvent) {
         match event {
-            SctpEvent::Established { streams } => {
-                self.sctp_state = SctpTransportState::Connected;
-                self.channels.events.push(SecureEvent::SctpStateChange(SctpTransportState::Connected));
+            SctpEvent::Prepared { streams } => {
                 if let Phase::Started(session) = &mut self.phase
                     && let Some(sctp) = session.sctp()
                 {
-                    self.channels.association_up(now, streams, sctp);
+                    self.channels.association_prepared(now, streams, sctp);
                 }
+            }
+            SctpEvent::Established { streams } => {
+                self.sctp_state = SctpTransportState::Connected;
+                self.channels.events.push(SecureEvent::SctpStateChange(SctpTransportState::Connected));
+                self.channels.association_up(streams);
             }
             SctpEvent::Readable(stream) => self.channels.mark_readable(stream),
             SctpEvent::IncomingReset(stream) => self.channels.incoming_reset(stream),

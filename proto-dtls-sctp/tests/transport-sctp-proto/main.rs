@@ -28,6 +28,9 @@ mod laws;
 #[path = "../transport/loss.rs"]
 mod loss;
 #[cfg(test)]
+#[path = "../transport/opening.rs"]
+mod opening;
+#[cfg(test)]
 #[path = "../transport/raw.rs"]
 mod raw;
 #[cfg(test)]

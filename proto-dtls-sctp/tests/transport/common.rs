@@ -31,7 +31,7 @@ pub(crate) fn certificate(seed: u64) -> Arc<Certificate> {
 }
 
 /// The backend that the program with these tests is for.
-fn backend() -> SctpBackend {
+pub(crate) fn backend() -> SctpBackend {
     #[cfg(feature = "sctp-proto")]
     if env!("CARGO_CRATE_NAME") == "transport_sctp_proto" {
         return SctpBackend::SctpProto;

@@ -57,3 +57,32 @@ fn every_session_succeeds_at_twenty_percent_loss() {
 fn every_session_succeeds_with_loss_duplication_and_reordering() {
     all_succeed(1000..1200, Path { loss: 100, duplication: 200, jitter: Duration::from_millis(60), ..Path::default() });
 }
+
+#[test]
+fn a_handshake_that_nobody_answers_is_tried_until_its_time_limit_and_then_fails() {
+    let mut pair = Pair::new(1, Path { loss: 1000, ..Path::default() });
+    pair.records = true;
+    let started = pair.now;
+    pair.start(DtlsRole::Client);
+    assert!(pair.run(Duration::from_secs(120), |pair| pair.ends[LEFT].transport.failure().is_some()));
+    assert_eq!(pair.now - started, Duration::from_secs(60));
+    let sent: Vec<Timestamp> = pair.ends[LEFT].sent.iter().map(|(at, _)| *at).collect();
+    let pauses: Vec<Duration> = sent.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!((15..40).contains(&sent.len()), "{pauses:?}");
+    assert!(pair.now - *sent.last().unwrap() < Duration::from_secs(20), "{pauses:?}");
+    assert!(pauses.iter().take(4).all(|&pause| pause <= Duration::from_millis(1_250)), "{pauses:?}");
+}
+
+#[test]
+fn a_path_that_is_dead_for_a_while_delays_the_handshake_by_little_more() {
+    for (seed, dead) in (1..).zip([1, 5, 10, 20, 40].map(Duration::from_secs)) {
+        let mut pair = Pair::new(seed, Path { loss: 1000, ..Path::default() });
+        let started = pair.now;
+        pair.start(DtlsRole::Client);
+        pair.rest(dead);
+        pair.path.loss = 0;
+        assert!(pair.run(Duration::from_secs(60), Pair::is_up), "dead for {dead:?}");
+        let late = pair.now - started - dead;
+        assert!(late < dead / 3 + Duration::from_millis(900), "dead for {dead:?}, {late:?} late");
+    }
+}

@@ -19,6 +19,8 @@ mod laws;
 #[cfg(test)]
 mod loss;
 #[cfg(test)]
+mod opening;
+#[cfg(test)]
 mod raw;
 #[cfg(test)]
 mod reuse;

@@ -1,11 +1,13 @@
 //! Datagrams in, payload in and out.
 
-use proto_machine::{Path, Room, Segments, Timestamp, Transmit, TransmitBuffer};
+use proto_machine::{Path, Segments, Timestamp, Transmit, TransmitBuffer};
 
+use super::nominate::Nomination;
+use super::relay::relay_at;
 use super::{IceAgent, RemoteSession};
 use crate::pair::PairState;
 use crate::stun::{MessageClass, StunDefect, StunMessage};
-use crate::{DropReason, IceTransportState};
+use crate::{DropReason, IceTransportPolicy, IceTransportState};
 
 /// How sure it is that a path belongs to an agent, in rising order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -30,6 +32,10 @@ impl IceAgent {
             self.drops.count(DropReason::Closed);
             return None;
         }
+        let (path, datagram) = match self.unwrap_relayed(now, path, datagram) {
+            Ok(relayed) => relayed?,
+            Err(datagram) => (path, datagram),
+        };
         match datagram.first() {
             Some(20..=63) => self.take_payload(now, path, datagram),
             Some(0..=3) => {
@@ -71,14 +77,16 @@ impl IceAgent {
         if pair.validation()?.consent.is_expired(now) {
             return None;
         }
-        // A direct path needs no room; a relayed one will.
-        let segments = buffer.with_room(Room::default(), write)?;
+        let transmit = match relay_at(&mut self.relays, path.local) {
+            Some(client) => client.wrap(now, path.remote, buffer, write)?,
+            None => Transmit { path, segments: write(buffer)? },
+        };
         let counters = &mut pair.counters;
-        counters.packets_sent += segments.count.get() as u64;
+        counters.packets_sent += transmit.segments.count.get() as u64;
         counters.bytes_sent += buffer.bytes().len() as u64;
         counters.last_packet_sent = Some(now);
         pair.last_sent_at = now;
-        Some(Transmit { path, segments })
+        Some(transmit)
     }
 
     /// How sure it is that what comes over this path is for this agent and no other.
@@ -115,10 +123,26 @@ impl IceAgent {
         };
         if !is_authenticated {
             self.drops.count(DropReason::UnvalidatedPath);
-        } else if !self.held.hold(path, datagram) {
+            return None;
+        }
+        if !self.held.hold(path, datagram) {
             self.drops.count(DropReason::HeldFull);
         }
+        self.check_anew(path, datagram.len());
         None
+    }
+
+    /// The other agent sends data only where a check of its own has succeeded (RFC 8445 §12.1), so either our check or its answer is lost, or about to arrive. As after a
+    /// request (§7.3.1.4), a new check does not wait for the timeout of the old one. It is no longer than what has come, so that whoever forges the source amplifies nothing.
+    fn check_anew(&mut self, path: Path, received: usize) {
+        if self.largest_check().is_some_and(|size| size <= received)
+            && self.nomination != Nomination::Concluded
+            && let Some(pair) = self.checklist.get(&path)
+            && let PairState::InProgress { transaction, .. } = pair.state
+        {
+            self.transactions.cancel(transaction);
+            self.checklist.trigger(path);
+        }
     }
 
     fn take_message(&mut self, now: Timestamp, path: Path, datagram: &[u8]) {
@@ -133,7 +157,9 @@ impl IceAgent {
                 return;
             }
         };
-        if self.gatherer.socket_at(path.local).is_none() {
+        let is_open = self.config.transport_policy == IceTransportPolicy::All;
+        let is_ours = is_open && self.gatherer.is_candidate(path.local);
+        if !is_ours && !self.is_relayed(path.local) {
             self.drops.count(DropReason::UnknownSocket);
             return;
         }

@@ -4,6 +4,8 @@
 
 mod data;
 mod nominate;
+mod relay;
+mod report;
 mod requests;
 mod responses;
 mod signalling;
@@ -31,12 +33,15 @@ use crate::pair::{NominationOrder, Pair};
 use crate::stun::StunKey;
 use crate::timers::Timer;
 use crate::transaction::Transactions;
+use crate::turn::TurnClient;
 use crate::{
-    CandidatePair, CandidatePairStatistics, DropCounters, IceConfig, IceEvent, IceGatheringState, IceParameters,
-    IceRole, IceStatistics, IceTransportState, LocalCandidate, RemoteCandidate,
+    CandidateError, CandidatePair, CandidatePairStatistics, CandidateType, DropCounters, IceConfig, IceEvent,
+    IceGatheringState, IceParameters, IceRole, IceStatistics, IceTimes, IceTransportPolicy, IceTransportState,
+    LocalCandidate, RefusedPeer, RemoteCandidate,
 };
 pub use data::PathStanding;
 use nominate::Nomination;
+use relay::Relay;
 use transmit::Response;
 
 /// An ICE agent for one data stream with one component: a full implementation of RFC 8445, with trickle (RFC 8838) and consent freshness (RFC 7675).
@@ -60,6 +65,10 @@ pub struct IceAgent {
     selected: Option<Path>,
     /// Where data goes: the selected pair, or for want of one the best valid pair (RFC 8445 §12.1).
     data_path: Option<Path>,
+    /// TURN clients, one for each socket and server.
+    relays: Vec<Relay>,
+    /// Those that have only their last message to send.
+    departing_relays: Vec<TurnClient>,
     held: Held,
     responses: VecDeque<Response>,
     timers: TimerTable<Timer>,
@@ -69,6 +78,10 @@ pub struct IceAgent {
     drops: DropCounters,
     selected_pair_changes: u64,
     stale_signalling: u64,
+    times: IceTimes,
+    /// What was told of sockets and servers.
+    errors: Vec<(Timestamp, CandidateError)>,
+    refused_peers: Vec<RefusedPeer>,
 }
 
 /// What this agent is known by.
@@ -120,6 +133,10 @@ impl IceAgent {
         let mut rng = seed.child("ice agent").into_rng();
         let parameters = IceParameters::generate(&mut seed.child("ice credentials").into_rng(), config.pacing);
         let key = StunKey::new(parameters.password.as_str());
+        let mut gatherer = Gatherer::new(&config.stun_servers, &config.turn_servers, limits.interface_addresses);
+        if config.transport_policy == IceTransportPolicy::Relay {
+            gatherer.want_relays_only();
+        }
         let candidates = LocalCandidates::new(parameters.username_fragment.clone(), limits);
         let session = RemoteSession::Awaited(EarlyChecks::new(limits.early_checks));
         Self {
@@ -127,7 +144,7 @@ impl IceAgent {
             remote: RemoteSide { session, candidates: RemoteCandidates::new(limits) },
             role,
             tie_breaker: rng.next_u64(),
-            gatherer: Gatherer::new(&config.stun_servers, limits.interface_addresses),
+            gatherer,
             checklist: Checklist::new(limits.pairs),
             transactions: Transactions::new(limits.transactions),
             pacer: Pacer::new(),
@@ -135,6 +152,8 @@ impl IceAgent {
             latest_nomination: NominationOrder::default(),
             selected: None,
             data_path: None,
+            relays: Vec::new(),
+            departing_relays: Vec::new(),
             held: Held::new(limits.held_datagrams),
             responses: VecDeque::new(),
             timers: TimerTable::default(),
@@ -144,6 +163,9 @@ impl IceAgent {
             drops: DropCounters::default(),
             selected_pair_changes: 0,
             stale_signalling: 0,
+            times: IceTimes::default(),
+            errors: Vec::new(),
+            refused_peers: Vec::new(),
             config,
         }
     }
@@ -194,9 +216,10 @@ impl IceAgent {
         self.checklist.get(&self.data_path?)?.counters.current_round_trip_time
     }
 
-    /// The local candidates so far, peer-reflexive ones included, in order of discovery.
+    /// The local candidates so far, peer-reflexive ones included, in order of discovery. With [`IceTransportPolicy::Relay`] only the relayed ones.
     pub fn local_candidates(&self) -> impl Iterator<Item = &LocalCandidate> {
-        self.local.candidates.iter()
+        let is_open = self.config.transport_policy == IceTransportPolicy::All;
+        self.local.candidates.iter().filter(move |candidate| is_open || candidate.kind == CandidateType::Relayed)
     }
 
     /// The remote candidates so far, in order of discovery. A peer-reflexive one that is out of use may have given its place to another.
@@ -228,14 +251,14 @@ impl IceAgent {
         }
     }
 
-    /// Ends everything at once: sockets are closed, and nothing is sent or reported any more. Queues and pairs are dropped, and so are the parameters of the other agent, its
+    /// Ends everything at once: sockets are closed, and nothing is reported any more, nor sent but one message to each TURN server, which gives its allocation back. Queues and pairs are dropped, and so are the parameters of the other agent, its
     /// password included. The agent's own parameters and the candidates of both stay readable.
     pub fn close(&mut self, now: Timestamp) {
-        let _ = now;
         self.state = IceTransportState::Closed;
+        self.dismiss_relays(now, |_| true);
         self.remote.session = RemoteSession::Awaited(EarlyChecks::new(0));
         self.outbox.clear();
-        self.gatherer.close();
+        self.gatherer.close(now);
         self.checklist.clear();
         self.transactions.clear();
         self.held.clear();
@@ -251,9 +274,15 @@ impl IceAgent {
             return;
         }
         self.select(now);
+        self.bind_channel(now);
         self.nominate(now);
-        self.gatherer.complete_if_idle();
-        self.derive_state();
+        for error in self.gatherer.complete_if_idle() {
+            self.report_error(now, error);
+        }
+        self.derive_state(now);
+        self.verify_relay(now);
+        self.dismiss_idle_relays(now);
+        self.note_times(now);
     }
 
     fn valid_pairs(&self) -> impl Iterator<Item = (Path, &Pair)> {
@@ -278,6 +307,7 @@ impl Machine for IceAgent {
     fn handle_timeout(&mut self, now: Timestamp) {
         if self.state != IceTransportState::Closed {
             self.expire(now);
+            self.expire_relays(now);
             self.settle(now);
         }
     }
@@ -289,7 +319,11 @@ impl Machine for IceAgent {
         self.transmit(now, buffer)
     }
 
+    /// Sockets stay open until their last message to a TURN server has been handed out.
     fn poll_socket_request(&mut self) -> Option<SocketRequest> {
+        if !self.departing_relays.is_empty() {
+            return None;
+        }
         self.gatherer.poll_socket_request()
     }
 

@@ -89,19 +89,20 @@ impl IceAgent {
         if selected.is_some() {
             self.selected_pair_changes += 1;
             self.timers.set(Timer::Release, now + RELEASE_DELAY);
-            self.conclude();
+            self.times.selected.get_or_insert(now);
+            self.conclude(now);
         }
     }
 
     /// RFC 8445 §8.1.2: a pair is nominated, so no others are checked any more, but for those that may still take its place. Valid ones stay until
     /// [`release`](Self::release).
-    fn conclude(&mut self) {
+    fn conclude(&mut self, now: Timestamp) {
         if self.nomination != Nomination::Concluded {
             self.nomination = Nomination::Concluded;
             let contenders = self.contenders();
             self.transactions.cancel_checks(|path| !contenders.contains(&path));
             self.checklist.retain_triggered(|path| contenders.contains(path));
-            self.gatherer.conclude();
+            self.gatherer.conclude(now);
             self.transactions.forget_gathering();
         }
     }
@@ -128,7 +129,8 @@ impl IceAgent {
         }
         kept.push(selected);
         let is_base = |address| kept.iter().any(|path| path.local == address);
-        self.gatherer.release(is_base);
+        let relays = self.release_relays(now, is_base);
+        self.gatherer.release(|address| is_base(address) || relays.contains(&address));
         self.transactions.forget_gathering();
         let removed =
             self.checklist.retain(|path, pair| kept.contains(path) || (is_base(path.local) && pair.is_beyond_repair()));
@@ -181,7 +183,7 @@ impl IceAgent {
         for path in paths {
             self.fail_pair(path, PairFailure::ConsentRevoked);
         }
-        self.fail();
+        self.fail(now);
         self.settle(now);
     }
 

@@ -6,7 +6,7 @@ use proto_machine::{Path, Timestamp};
 
 use super::{IceAgent, RemoteSession};
 use crate::consent::Consent;
-use crate::gather::RequestId;
+use crate::gather::{Failure, RequestId};
 use crate::pair::{PairNomination, PairPriority, PairState, Validation};
 use crate::stun::{FingerprintPresence, MessageClass, Nominate, StunMessage, TransactionId, error_code};
 use crate::transaction::{CheckAttributes, Purpose, Transaction};
@@ -45,13 +45,13 @@ impl IceAgent {
             Outcome::Success(mapped) => self.take_server_answer(now, request, &transaction, mapped),
             Outcome::Error(code) => {
                 let reason = message.error.as_ref().map(|error| error.reason()).unwrap_or_default();
-                let error = self.gatherer.request_failed(request, Some((code, reason)));
-                error.into_iter().for_each(|error| self.outbox.error(error));
+                let failure = Failure::Refused(code, reason.to_owned());
+                self.server_failed(now, request, &failure);
             }
             Outcome::Unusable => {
                 self.drops.count(DropReason::UnusableResponse);
-                let error = self.gatherer.request_failed(request, None);
-                error.into_iter().for_each(|error| self.outbox.error(error));
+                let failure = Failure::Other("the server's answer is of no use".to_owned());
+                self.server_failed(now, request, &failure);
             }
         }
         self.settle(now);

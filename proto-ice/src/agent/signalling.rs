@@ -11,8 +11,8 @@ use crate::stun::StunKey;
 use crate::timers::Timer;
 use crate::transaction::CHECK_TIMEOUT;
 use crate::{
-    AddRemoteCandidateError, IceParameters, IceRole, IceTransportState, PairCounters, RemoteCandidate,
-    SetRemoteParametersError,
+    AddRemoteCandidateError, IceParameters, IceRole, IceTransportPolicy, IceTransportState, PairCounters,
+    RemoteCandidate, SetRemoteParametersError,
 };
 use proto_machine::TransportProtocol;
 
@@ -47,6 +47,7 @@ impl IceAgent {
         let key = StunKey::new(parameters.password.as_str());
         self.remote.session =
             RemoteSession::Known(RemoteIdentity { parameters, key, end_of_candidates: EndOfCandidates::Awaited });
+        self.times.remote_parameters = Some(now);
         self.timers.set(Timer::PatientlyAwaitingConnectivity, now + CHECK_TIMEOUT);
         self.expect_candidates(now);
         for check in early {
@@ -85,9 +86,13 @@ impl IceAgent {
             }
         };
         self.expect_candidates(now);
-        for base in self.gatherer.open_addresses() {
-            self.pair(base, id, now);
+        if self.config.transport_policy == IceTransportPolicy::All {
+            let bases: Vec<_> = self.gatherer.candidates().collect();
+            for base in bases {
+                self.pair(base, id, now);
+            }
         }
+        self.relay_to(now, id);
         self.settle(now);
         Ok(())
     }

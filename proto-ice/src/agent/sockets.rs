@@ -10,7 +10,7 @@ use crate::candidates::ServerReflexive;
 use crate::gather::{Answered, OpenedSocket, RequestId};
 use crate::interface::usable_addresses;
 use crate::transaction::Transaction;
-use crate::{IceTransportState, InterfaceAddress, PairFailure};
+use crate::{IceTransportPolicy, IceTransportState, InterfaceAddress, PairFailure};
 
 impl IceAgent {
     /// Asks for a socket at every usable address, in order of preference, and for the addresses of the STUN servers.
@@ -21,7 +21,8 @@ impl IceAgent {
         if matches!(self.state, IceTransportState::Closed | IceTransportState::Failed) {
             return;
         }
-        self.gatherer.gather(&usable_addresses(interfaces, self.config.address_policy));
+        self.times.gathering_started.get_or_insert(now);
+        self.gatherer.gather(now, &usable_addresses(interfaces, self.config.address_policy));
         self.settle(now);
     }
 
@@ -36,8 +37,8 @@ impl IceAgent {
                 }
             }
             SocketEvent::Failed { socket, error } => {
-                if let Some((was_open_at, error)) = self.gatherer.failed(socket, &error) {
-                    self.outbox.error(error);
+                if let Some((was_open_at, error)) = self.gatherer.failed(now, socket, &error) {
+                    self.report_error(now, error);
                     if let Some(base) = was_open_at {
                         self.lose_socket(base);
                     }
@@ -45,7 +46,7 @@ impl IceAgent {
             }
             SocketEvent::Resolved { lookup, result } => {
                 if let Some(error) = self.gatherer.resolved(lookup, &result) {
-                    self.outbox.error(error);
+                    self.report_error(now, error);
                 }
             }
             // Events of sockets that this agent does not ask for.
@@ -63,7 +64,7 @@ impl IceAgent {
         mapped: SocketAddr,
     ) {
         let (base, server) = (transaction.path.local, transaction.path.remote);
-        let Some(Answered::First { server: server_index }) = self.gatherer.answered(now, id) else {
+        let Some(Answered::First { server: server_index }) = self.gatherer.answered(now, id, mapped) else {
             return;
         };
         if !is_usable_remote(mapped) || mapped.is_ipv4() != base.is_ipv4() {
@@ -78,7 +79,12 @@ impl IceAgent {
     }
 
     fn add_host_candidate(&mut self, now: Timestamp, opened: OpenedSocket) {
-        if let Some(candidate) = self.local.candidates.add_host(opened.address, opened.rank) {
+        let candidate = self.local.candidates.add_host(opened.address, opened.rank);
+        if self.config.transport_policy == IceTransportPolicy::Relay {
+            // The socket serves to reach servers, and nothing else.
+            return;
+        }
+        if let Some(candidate) = candidate {
             self.outbox.candidate(candidate.clone());
         }
         let remotes: Vec<_> = self.remote.candidates.signalled_ids().collect();
@@ -88,9 +94,15 @@ impl IceAgent {
     }
 
     fn lose_socket(&mut self, base: SocketAddr) {
+        for base in self.lose_relays(base).into_iter().chain([base]) {
+            self.fail_pairs_of(base, PairFailure::SocketLost);
+        }
+    }
+
+    pub(super) fn fail_pairs_of(&mut self, base: SocketAddr, failure: PairFailure) {
         let paths: Vec<_> = self.checklist.iter().map(|(&path, _)| path).filter(|path| path.local == base).collect();
         for path in paths {
-            self.fail_pair(path, PairFailure::SocketLost);
+            self.fail_pair(path, failure);
         }
     }
 }

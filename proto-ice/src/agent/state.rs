@@ -1,5 +1,7 @@
 //! The state of the transport, derived from everything else (W3C webrtc-pc §5.6.6 `RTCIceTransportState`).
 
+use proto_machine::Timestamp;
+
 use super::nominate::Nomination;
 use super::{EndOfCandidates, IceAgent, RemoteSession};
 use crate::consent::Liveness;
@@ -9,7 +11,7 @@ use crate::{IceGatheringState, IceTransportState};
 
 impl IceAgent {
     /// Brings the state up to date. `Failed` and `Closed` are final.
-    pub(super) fn derive_state(&mut self) {
+    pub(super) fn derive_state(&mut self, now: Timestamp) {
         if matches!(self.state, IceTransportState::Failed | IceTransportState::Closed) {
             return;
         }
@@ -19,20 +21,21 @@ impl IceAgent {
             }
             Some(_) if self.is_completed() => self.state = IceTransportState::Completed,
             Some(_) => self.state = IceTransportState::Connected,
-            None => self.derive_state_without_path(),
+            None => self.derive_state_without_path(now),
         }
     }
 
     /// Nothing is left to hope for. A restart may mend it, with a new agent.
-    pub(super) fn fail(&mut self) {
+    pub(super) fn fail(&mut self, now: Timestamp) {
         self.state = IceTransportState::Failed;
+        self.times.failed = Some(now);
         self.timers.clear_all();
         self.checklist.retain_triggered(|_| false);
         self.transactions.clear();
-        self.gatherer.conclude();
+        self.gatherer.conclude(now);
     }
 
-    fn derive_state_without_path(&mut self) {
+    fn derive_state_without_path(&mut self, now: Timestamp) {
         let is_patient = self.timers.get(Timer::PatientlyAwaitingConnectivity).is_some();
         let RemoteSession::Known(identity) = &self.remote.session else {
             self.state = IceTransportState::New;
@@ -40,11 +43,11 @@ impl IceAgent {
         };
         let is_ended = identity.end_of_candidates != EndOfCandidates::Awaited;
         let is_gathered = self.gathering_state() == IceGatheringState::Complete;
-        if self.has_unfinished_checks() {
+        if self.has_unfinished_checks() || self.awaits_permissions(now) {
             self.state = IceTransportState::Checking;
         } else if !is_patient && is_ended && is_gathered {
             // RFC 8838 §8 and RFC 8863 §4: checks, gathering, signalling and patience have all come to their end.
-            self.fail();
+            self.fail(now);
         } else if self.remote.candidates.is_empty() {
             self.state = IceTransportState::New;
         } else if is_patient {

@@ -4,6 +4,7 @@ use proto_machine::{Deadline, Path, Timestamp};
 
 use super::{EndOfCandidates, IceAgent, RemoteSession};
 use crate::consent::Liveness;
+use crate::gather::Failure;
 use crate::pair::PairState;
 use crate::stun::TransactionId;
 use crate::timers::Timer;
@@ -14,8 +15,9 @@ impl IceAgent {
     /// Acts on every deadline at or before `now`.
     pub(super) fn expire(&mut self, now: Timestamp) {
         while let Some((id, transaction, ended)) = self.transactions.take_ended(now) {
-            self.transaction_ended(id, &transaction, ended);
+            self.transaction_ended(now, id, &transaction, ended);
         }
+        self.expire_servers(now);
         self.expire_consent(now);
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
@@ -39,13 +41,21 @@ impl IceAgent {
             self.transactions.next_deadline().map(at("transaction")),
             self.next_paced().map(at("pacing")),
             self.next_consent_deadline(),
+            self.next_relay_deadline(),
+            self.gatherer.next_expiry().map(at("patience with a server")),
             self.keepalive_due_at().map(at("keepalive")),
         ];
         deadlines.into_iter().fold(None, Deadline::earliest)
     }
 
     /// A transaction has come to its end without a response.
-    pub(super) fn transaction_ended(&mut self, id: TransactionId, transaction: &Transaction, ended: Ended) {
+    pub(super) fn transaction_ended(
+        &mut self,
+        now: Timestamp,
+        id: TransactionId,
+        transaction: &Transaction,
+        ended: Ended,
+    ) {
         match transaction.purpose {
             Purpose::Check(attributes) => match ended {
                 // RFC 8445 §7.2.5.2.3.
@@ -56,10 +66,19 @@ impl IceAgent {
             Purpose::Consent(_) => {}
             Purpose::Gathering(request) => {
                 if ended == Ended::TimedOut {
-                    let error = self.gatherer.request_failed(request, None);
-                    error.into_iter().for_each(|error| self.outbox.error(error));
+                    self.server_failed(now, request, &Failure::Silent);
                 }
             }
+        }
+    }
+
+    /// Gives up names and servers that take too long.
+    fn expire_servers(&mut self, now: Timestamp) {
+        for error in self.gatherer.expire_lookups(now) {
+            self.report_error(now, error);
+        }
+        for request in self.gatherer.overdue_allocations(now) {
+            self.give_up_relay(now, request);
         }
     }
 

@@ -10,8 +10,8 @@ use super::{IceAgent, RemoteSession};
 use crate::pacer::Turn;
 use crate::pair::{Attempt, Pair, PairState};
 use crate::stun::{CheckRequest, Nominate, StunBuffer, TransactionId};
-use crate::transaction::{CheckAttributes, Ended, Purpose, Transaction};
-use crate::{IceConfig, IceTransportState};
+use crate::transaction::{Backoff, CheckAttributes, Ended, Purpose, Transaction};
+use crate::{CandidateType, IceConfig, IceTransportState};
 
 /// Tr: RFC 8445 §11 allows no smaller value.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -36,6 +36,9 @@ type Outgoing = (Path, Option<StunBuffer>);
 
 impl IceAgent {
     pub(super) fn transmit(&mut self, now: Timestamp, buffer: &mut TransmitBuffer) -> Option<Transmit> {
+        if let Some(transmit) = self.next_relay_message(now, buffer) {
+            return Some(transmit);
+        }
         if self.state == IceTransportState::Closed {
             return None;
         }
@@ -44,8 +47,13 @@ impl IceAgent {
             if let Some(pair) = self.checklist.get_mut(&path) {
                 pair.last_sent_at = now;
             }
-            if let Some(segments) = message.and_then(|message| put(buffer, message.bytes())) {
-                return Some(Transmit { path, segments });
+            let transmit = message.and_then(|message| self.put_on_path(now, path, message.bytes(), buffer));
+            if transmit.is_some() {
+                return transmit;
+            }
+            // A new TURN client has its first message ready.
+            if let Some(transmit) = self.next_relay_message(now, buffer) {
+                return Some(transmit);
             }
         }
     }
@@ -68,7 +76,12 @@ impl IceAgent {
             return None;
         }
         let has_checks = self.can_check() && (self.checklist.has_triggered() || self.has_ordinary_checks());
-        let work_at = if has_checks { Some(Timestamp::ZERO) } else { self.gatherer.next_deadline() };
+        let work_at = if has_checks {
+            Some(Timestamp::ZERO)
+        } else {
+            let servers = [self.gatherer.next_deadline(), self.next_relay_request_at()];
+            servers.into_iter().flatten().min()
+        };
         work_at.map(|at| at.max(self.pacer.next_at()))
     }
 
@@ -119,7 +132,13 @@ impl IceAgent {
     }
 
     fn next_retransmission(&mut self, now: Timestamp) -> Option<Outgoing> {
-        let (id, path, purpose) = self.transactions.retransmit_due(now)?;
+        let (checklist, candidates) = (&self.checklist, &self.remote.candidates);
+        // The source of a check may be forged; only an address that signalling has named is known to be one of the other agent.
+        let is_named = |id| candidates.get(id).is_some_and(|remote| remote.kind != CandidateType::PeerReflexive);
+        let is_heard = |pair: &Pair| pair.is_authenticated_by_peer() && is_named(pair.remote);
+        let backoff =
+            |path| if checklist.get(&path).is_some_and(is_heard) { Backoff::Steady } else { Backoff::Doubling };
+        let (id, path, purpose) = self.transactions.retransmit_due(now, backoff)?;
         let message = match purpose {
             Purpose::Check(attributes) | Purpose::Consent(attributes) => self.check(id, attributes),
             Purpose::Gathering(_) => StunBuffer::server_request(id).ok(),
@@ -168,10 +187,21 @@ impl IceAgent {
         Some(self.start_check(now, path))
     }
 
+    /// What follows the first request of a TURN client goes before what asks another server.
     fn next_server_request(&mut self, now: Timestamp) -> Option<Outgoing> {
+        if let Some(path) = self.allow_relay_request(now) {
+            self.pacer.started(now, self.pacing(), Turn::Gathering);
+            return Some((path, None));
+        }
         let (request, path) = self.gatherer.next_request(now)?;
+        if let Some(credentials) = self.gatherer.credentials(request) {
+            self.start_relay(request, path, credentials);
+            self.gatherer.sent(now, request);
+            self.pacer.started(now, self.pacing(), Turn::Gathering);
+            return Some((path, None));
+        }
         let id = self.start(now, path, Purpose::Gathering(request));
-        self.gatherer.sent(request);
+        self.gatherer.sent(now, request);
         self.pacer.started(now, self.pacing(), Turn::Gathering);
         Some((path, StunBuffer::server_request(id).ok()))
     }
@@ -199,6 +229,7 @@ impl IceAgent {
                 pair.state = PairState::InProgress { transaction, since };
             }
         }
+        self.times.first_check.get_or_insert(now);
         self.pacer.started(now, self.pacing(), Turn::Checks);
         // A pair that was Waiting is In-Progress now, which may be what a nomination has waited for.
         self.nominate(now);
@@ -208,7 +239,7 @@ impl IceAgent {
     fn start(&mut self, now: Timestamp, path: Path, purpose: Purpose) -> TransactionId {
         let id = self.transaction_id();
         if let Some((displaced, transaction)) = self.transactions.insert(id, Transaction::sent(path, purpose, now)) {
-            self.transaction_ended(displaced, &transaction, Ended::Forgotten);
+            self.transaction_ended(now, displaced, &transaction, Ended::Forgotten);
         }
         id
     }
@@ -244,6 +275,17 @@ impl IceAgent {
         StunBuffer::check(&request, &identity.key).ok()
     }
 
+    /// Bytes of a check, at most; `None` as long as none can be sent. The message header is followed by USERNAME, PRIORITY, the role, USE-CANDIDATE, MESSAGE-INTEGRITY and
+    /// FINGERPRINT (RFC 8445 §7.1).
+    pub(super) fn largest_check(&self) -> Option<usize> {
+        let RemoteSession::Known(identity) = &self.remote.session else {
+            return None;
+        };
+        let (remote, local) = (&identity.parameters.username_fragment, &self.local.parameters.username_fragment);
+        let username = (remote.len() + 1 + local.len()).next_multiple_of(4);
+        Some(20 + 4 + username + 8 + 12 + 4 + 24 + 8)
+    }
+
     fn can_check(&self) -> bool {
         matches!(self.remote.session, RemoteSession::Known(_))
     }
@@ -266,7 +308,7 @@ impl IceAgent {
 }
 
 /// Writes a message as one datagram. `None` if the buffer has no room for it.
-fn put(buffer: &mut TransmitBuffer, message: &[u8]) -> Option<Segments> {
+pub(super) fn put(buffer: &mut TransmitBuffer, message: &[u8]) -> Option<Segments> {
     let mut segment = buffer.segment()?;
     if !segment.put(message) {
         return None;

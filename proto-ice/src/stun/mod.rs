@@ -1,4 +1,4 @@
-//! STUN as ICE uses it: the one place that touches `stun-types`.
+//! STUN as ICE uses it: with [`turn`](crate::turn), the one place that touches `stun-types`.
 //!
 //! That crate accepts more than RFC 8489 does, and its writer traces integrity keys. So reading is strict here ([`StunMessage::parse`]), and integrity is added and verified
 //! only with the two functions that do not trace the key.

@@ -1,5 +1,6 @@
 //! Items 30 and 34: payload, before and after nomination.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proto_ice::{DropReason, IceConfig, IceRole};
@@ -131,13 +132,54 @@ fn what_is_held_is_dropped_if_validation_fails_and_bounded_by_configuration_and_
     lone.receive(PEER, &record(1));
     lone.receive(PEER, &record(2));
     assert_eq!(lone.drops(DropReason::HeldFull), 2);
-    let check = lone.take_checks().remove(0);
+    lone.run_for_millis(100);
+    let check = lone.take_checks().pop().unwrap();
     lone.refuse(&check, 400);
     assert_eq!(lone.receive(PEER, &record(3)), None);
     lone.receive_check(PEER);
     lone.run_for_millis(100);
     lone.validate(PEER);
     assert_eq!(lone.agent.poll_held(), None);
+}
+
+/// The peer sends data only where its own check has succeeded (RFC 8445 §12.1).
+#[test]
+fn payload_on_a_path_whose_check_is_open_is_followed_by_a_new_check_at_once() {
+    let mut lone = Lone::new(IceRole::Controlled);
+    lone.receive_check(PEER);
+    lone.run_for_millis(100);
+    let lost = lone.take_checks();
+    assert_eq!(lost.len(), 1);
+    let payload = vec![22; 200];
+    lone.receive(PEER, &payload);
+    lone.run_for_millis(0);
+    let again = lone.take_checks();
+    assert_eq!(again.len(), 1, "there is no waiting for a timeout");
+    assert_ne!(again[0].read().transaction(), lost[0].read().transaction());
+    lone.succeed(&again[0]);
+    assert_eq!(lone.agent.poll_held(), Some(payload));
+}
+
+/// Whoever forges the source of payload has us send no more than it sends itself.
+#[test]
+fn payload_on_a_path_that_is_never_validated_is_not_amplified() {
+    let mut lone = Lone::new(IceRole::Controlled);
+    lone.receive_check(PEER);
+    lone.run_for_millis(100);
+    let mut known: BTreeSet<u128> = lone.take_checks().iter().map(|check| check.read().transaction()).collect();
+    let mut check_of = |payload: usize| {
+        lone.receive(PEER, &vec![22; payload]);
+        lone.run_for_millis(51);
+        let checks = lone.take_checks();
+        let new = checks.iter().filter(|check| known.insert(check.read().transaction()));
+        new.map(|check| check.bytes.len()).sum::<usize>()
+    };
+    let size = check_of(1_200);
+    assert!((1..=1_200).contains(&size));
+    for payload in 1..=300 {
+        assert!(check_of(payload) <= payload, "{payload} bytes");
+    }
+    assert_eq!(check_of(1_200), size);
 }
 
 /// What is held for an early check that turns out to be none of ours does not keep its room.

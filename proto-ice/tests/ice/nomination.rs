@@ -131,8 +131,8 @@ fn item_28_the_check_of_a_better_nomination_is_retransmitted_after_a_pair_was_se
     assert_eq!(sent, [both.low, both.high]);
     both.answer(both.low);
     let retransmitted = both.run_on_low(Duration::from_secs(9));
-    assert_eq!(retransmitted.len(), 4, "after 0.5, 1.5, 3.5 and 7.5 s");
-    both.lone.succeed(&retransmitted[3]);
+    assert_eq!(retransmitted.len(), 5, "after 0.5, 1, 1.5, 3.5 and 7.5 s");
+    both.lone.succeed(&retransmitted[4]);
     assert_eq!(selected(&both.lone), Some(both.high));
 }
 

@@ -4,14 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use proto_ice::turn::server::TurnServer;
 use proto_ice::{
     IceAgent, IceConfig, IceEvent, IceRole, IceTransportState, InterfaceAddress, LocalCandidate, RemoteCandidate,
 };
 use proto_machine::{
-    Action, Machine, Path, Rng, Seed, SocketError, SocketEvent, SocketId, SocketRequest, Timestamp, TransmitBuffer,
+    Action, Machine, Path, Received, Rng, Seed, SocketError, SocketEvent, SocketId, SocketRequest, Timestamp,
+    TransmitBuffer,
 };
 
 use crate::messages;
+
+/// Where the TURN server listens, and where it relays.
+pub(crate) const TURN_ADDRESSES: [&str; 2] = ["203.0.113.5", "2001:db8:5::5"];
 
 pub(crate) const LEFT: usize = 0;
 pub(crate) const RIGHT: usize = 1;
@@ -34,6 +39,8 @@ pub(crate) struct Side {
     pub(crate) nat: Option<Nat>,
     /// Addresses at which no socket can be opened.
     pub(crate) unbindable: Vec<&'static str>,
+    /// Whether names are looked up at once, and not never.
+    pub(crate) answers_lookups: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -95,7 +102,14 @@ impl Default for Setup {
 
 impl Side {
     pub(crate) fn new(role: IceRole, addresses: &[&'static str]) -> Self {
-        Self { config: IceConfig::default(), role, addresses: addresses.to_vec(), nat: None, unbindable: Vec::new() }
+        Self {
+            config: IceConfig::default(),
+            role,
+            addresses: addresses.to_vec(),
+            nat: None,
+            unbindable: Vec::new(),
+            answers_lookups: true,
+        }
     }
 }
 
@@ -128,6 +142,7 @@ pub(crate) struct Node {
     pub(crate) sockets: BTreeMap<SocketId, SocketAddr>,
     nat: Option<Nat>,
     unbindable: Vec<IpAddr>,
+    answers_lookups: bool,
     mappings: Vec<Mapping>,
 }
 
@@ -162,6 +177,8 @@ pub(crate) struct World {
     /// Nothing gets from the one address to the other.
     pub(crate) blocked: BTreeSet<(IpAddr, IpAddr)>,
     pub(crate) stun_servers: Vec<StunServerNode>,
+    /// It has its IP addresses for itself.
+    pub(crate) turn: Option<TurnServer>,
     /// Whether sockets open as soon as they are asked for.
     pub(crate) opens_sockets: bool,
     names: BTreeMap<String, Vec<IpAddr>>,
@@ -195,6 +212,7 @@ impl World {
                 socket_requests: Vec::new(),
                 sockets: BTreeMap::new(),
                 nat: side.nat,
+                answers_lookups: side.answers_lookups,
                 unbindable: side.unbindable.iter().map(parse).collect(),
                 mappings: Vec::new(),
             }
@@ -206,6 +224,7 @@ impl World {
             sent: Vec::new(),
             blocked: BTreeSet::new(),
             stun_servers: setup.stun_servers,
+            turn: None,
             opens_sockets: true,
             names: setup.names,
             signalling: setup.signalling,
@@ -353,7 +372,7 @@ impl World {
             SocketRequest::Close { socket } => {
                 self.nodes[side].sockets.remove(&socket);
             }
-            SocketRequest::Resolve { lookup, host } => {
+            SocketRequest::Resolve { lookup, host } if self.nodes[side].answers_lookups => {
                 let result = self.names.get(&host).cloned().ok_or(SocketError::NameNotFound);
                 self.nodes[side].agent.handle_socket_event(self.now, SocketEvent::Resolved { lookup, result });
             }
@@ -443,6 +462,10 @@ impl World {
             }
             return;
         }
+        if TURN_ADDRESSES.contains(&destination.ip().to_string().as_str()) {
+            self.arrive_at_turn_server(Path::udp(destination, source), bytes);
+            return;
+        }
         for side in [LEFT, RIGHT] {
             let node = &self.nodes[side];
             let inside = match node.nat.filter(|nat| nat.translates(destination)) {
@@ -460,6 +483,17 @@ impl World {
                 return;
             }
         }
+    }
+
+    fn arrive_at_turn_server(&mut self, path: Path, mut datagram: Vec<u8>) {
+        let Some(mut server) = self.turn.take() else { return };
+        server.handle_input(self.now, Received { path, datagram: &mut datagram });
+        let mut buffer = TransmitBuffer::new(1_400);
+        while let Some(transmit) = server.poll_transmit(self.now, 1, &mut buffer) {
+            self.put_on_wire(transmit.path.local, transmit.path.remote, buffer.bytes().to_vec());
+            buffer.clear();
+        }
+        self.turn = Some(server);
     }
 
     /// Hands a datagram to an agent, past the network.

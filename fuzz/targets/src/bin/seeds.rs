@@ -1,12 +1,13 @@
-//! Writes the seeds of every target into its corpus: `cargo run -p fuzz-targets --bin seeds`.
+//! Writes the seeds of every target beside what fuzzing has grown: `cargo run -p fuzz-targets --bin seeds`. Which of all these inputs are committed is for
+//! `cargo xtask fuzz --minimize` to choose, within the bounds of a corpus.
 #![expect(clippy::print_stdout, reason = "a command line tool talks on standard output")]
 
 use std::path::Path;
 
 fn main() -> std::io::Result<()> {
-    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus");
+    let grown = Path::new(env!("CARGO_MANIFEST_DIR")).join("../artifacts/corpus");
     for target in fuzz_targets::TARGETS {
-        let folder = corpora.join(target.name);
+        let folder = grown.join(target.name);
         std::fs::create_dir_all(&folder)?;
         let seeds = fuzz_targets::seeds::of(target.name);
         for (number, seed) in seeds.iter().enumerate() {

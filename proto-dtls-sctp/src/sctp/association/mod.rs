@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`outbound`] | messages that wait, and whose turn it is |
 //! | [`transmission`] | chunks that were sent and not acknowledged |
+//! | [`opening`] | which of them opens a channel, and is sent again sooner |
 //! | [`congestion`], [`round_trip`] | how much may be in flight, and for how long |
 //! | [`tracker`] | which TSNs of the peer have come |
 //! | [`reassembly`], [`inbound`] | how they become messages that can be read |
@@ -13,6 +14,7 @@
 
 mod congestion;
 mod inbound;
+mod opening;
 mod outbound;
 mod reassembly;
 mod resets;
@@ -38,6 +40,7 @@ use super::{OutgoingMessage, PayloadProtocol, SctpEvent, SctpSettings, is_contro
 use crate::Reliability;
 use congestion::{CongestionController, NewReno, Progress};
 use inbound::{Inbound, Taken};
+use opening::Opening;
 use outbound::{Limit, Outbound};
 use resets::{RequestTimer, Resets};
 use round_trip::RoundTrip;
@@ -63,6 +66,8 @@ const DEFAULT_ROUND_TRIP_TIME: Duration = Duration::from_millis(100);
 enum Timer {
     /// T3-rtx (RFC 9260 §6.3.2)
     Retransmission,
+    /// Of the OPEN of a channel.
+    Opening,
     DelayedSack,
     /// Of the request to reset streams (RFC 6525 §5.1.1).
     Reconfiguration,
@@ -77,6 +82,7 @@ enum Timer {
 impl TimerKey for Timer {
     const ALL: &'static [Self] = &[
         Self::Retransmission,
+        Self::Opening,
         Self::DelayedSack,
         Self::Reconfiguration,
         Self::Shutdown,
@@ -87,6 +93,7 @@ impl TimerKey for Timer {
     fn reason(self) -> &'static str {
         match self {
             Self::Retransmission => "sctp retransmission",
+            Self::Opening => "sctp channel opening",
             Self::DelayedSack => "sctp acknowledgement",
             Self::Reconfiguration => "sctp stream reset",
             Self::Shutdown | Self::ShutdownGuard => "sctp shutdown",
@@ -138,6 +145,7 @@ pub(super) struct Association {
     inbound: Inbound,
     outbound: Outbound,
     transmission: Transmission,
+    opening: Opening,
     congestion: Box<dyn CongestionController>,
     round_trip: RoundTrip,
     /// While a loss is repaired: the last TSN that had been sent when it was found (RFC 9260 §7.2.4).
@@ -204,6 +212,7 @@ impl Association {
             inbound: Inbound::new(framing, peer.initial_tsn, receive_window, max_message_size),
             outbound: Outbound::new(framing, max_payload.max(4), size(peer.window)),
             transmission: Transmission::new(framing, local.initial_tsn),
+            opening: Opening::new(settings.retransmission_timeout),
             congestion: Box::new(NewReno::new(settings.packet_size, threshold)),
             round_trip: RoundTrip::new(settings.retransmission_timeout, settings.round_trip_time),
             recovery: None,
@@ -346,6 +355,8 @@ impl Association {
         if let Some(sample) = acknowledged.round_trip_time {
             self.round_trip.measure(sample);
         }
+        self.opening.acknowledged(self.transmission.cumulative());
+        self.put_opening_timer();
         if self.recovery.is_some_and(|end| self.transmission.cumulative() >= end) {
             self.recovery = None;
         }
@@ -435,6 +446,7 @@ impl Association {
     fn handle_expired(&mut self, now: Timestamp, timer: Timer) {
         match timer {
             Timer::Retransmission => self.handle_retransmission_timeout(now),
+            Timer::Opening => self.handle_opening_timeout(now),
             Timer::DelayedSack => self.acknowledgement.is_due = true,
             Timer::Reconfiguration => {
                 self.round_trip.back_off();
@@ -471,6 +483,24 @@ impl Association {
         self.forwarded = None;
         self.timers.set(Timer::Retransmission, now + self.round_trip.timeout());
         self.settle_abandoned(now);
+    }
+
+    fn handle_opening_timeout(&mut self, now: Timestamp) {
+        if let Some(tsn) = self.opening.take_due(now) {
+            if self.transmission.suspect(now, tsn) {
+                self.fast_retransmit = true;
+            } else {
+                self.opening.acknowledged(tsn);
+            }
+        }
+        self.put_opening_timer();
+    }
+
+    fn put_opening_timer(&mut self) {
+        match self.opening.due() {
+            Some(due) => self.timers.set(Timer::Opening, due),
+            None => self.timers.clear(Timer::Opening),
+        }
     }
 
     /// RFC 9260 §3.2: the two highest bits of the type of an unknown chunk say whether to report it, and whether to go on. `true` to go on.
@@ -568,6 +598,10 @@ impl Engine for Association {
 
     fn write_packet(&mut self, now: Timestamp, bytes: &mut Vec<u8>) -> bool {
         self.write_next(now, bytes)
+    }
+
+    fn write_behind_cookie_echo(&mut self, now: Timestamp, bytes: &mut Vec<u8>) {
+        self.write_first(now, bytes);
     }
 
     fn open_stream(&mut self, stream: u16, weight: u16) {

@@ -2,7 +2,7 @@
 
 use proto_machine::Timestamp;
 
-use super::{Association, Shutdown, Timer};
+use super::{Association, Shutdown, Timer, opening};
 use crate::sctp::chunk::data::{self, Data};
 use crate::sctp::chunk::{forward_tsn, put_heartbeat, sack};
 use crate::sctp::packet::{Builder, chunk_type};
@@ -21,6 +21,17 @@ impl Association {
         self.write_acknowledgement_and_data(now, &mut builder);
         self.write_shutdown_ack(now, &mut builder);
         builder.finish(!self.leaves_out_checksum)
+    }
+
+    /// Puts data behind a COOKIE ECHO. What went out with an earlier one went the same way as that.
+    pub(super) fn write_first(&mut self, now: Timestamp, bytes: &mut Vec<u8>) {
+        self.transmission.lose_all(now);
+        self.opening.sent_again(now);
+        let mut builder = Builder::resume(bytes, self.packet_size);
+        self.write_data(now, &mut builder);
+        // RFC 9653 §5.2: a packet with COOKIE ECHO has its checksum.
+        builder.finish(true);
+        self.put_opening_timer();
     }
 
     fn write_answers(&mut self, now: Timestamp, builder: &mut Builder<'_>) {
@@ -142,6 +153,10 @@ impl Association {
                 self.transmission.push_abandoned(now, fragment);
                 self.settle_abandoned(now);
                 continue;
+            }
+            if opening::is_open(&fragment) {
+                self.opening.sent(now, self.transmission.last().next());
+                self.put_opening_timer();
             }
             self.is_probing |= fragment.payload.len() > left;
             let Some(data) = self.transmission.push(now, fragment) else { return };

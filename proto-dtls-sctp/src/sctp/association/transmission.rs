@@ -458,6 +458,16 @@ impl Transmission {
         self.sent_again.clear();
     }
 
+    /// A chunk in flight counts as lost from now on. Whether it is still to be acknowledged.
+    pub(super) fn suspect(&mut self, now: Timestamp, tsn: Tsn) -> bool {
+        match self.get_mut(tsn).map(|sent| sent.state) {
+            Some(State::InFlight) => self.lose(now, tsn),
+            Some(State::Lost) => {}
+            Some(State::Acknowledged | State::Abandoned) | None => return false,
+        }
+        true
+    }
+
     /// Gives up a message, as far as it was sent. Whether there was one.
     pub(super) fn abandon(&mut self, message: MessageId) -> bool {
         let Some((first, last)) = self.limited.remove(&message) else { return false };

@@ -12,7 +12,9 @@ use sctp_proto::{
     PayloadProtocolIdentifier, ReliabilityType, StreamEvent, TransportConfig,
 };
 
+use super::first_data::FirstData;
 use super::guard::{self, Context};
+use super::opening::Opening;
 use super::outgoing::{self, Acknowledgement};
 use super::received::Received;
 use super::resets::{Outgoing, Resets};
@@ -65,7 +67,7 @@ pub(in crate::sctp) struct Established {
     resets: Resets,
     received: Received,
     packets: VecDeque<Bytes>,
-    /// What the peer is answered without the association.
+    /// What goes out beside the association: answers to the peer, and copies of an OPEN.
     replies: VecDeque<Bytes>,
     /// Chunks that the association answers, since there was nothing left to send.
     answered: usize,
@@ -76,6 +78,8 @@ pub(in crate::sctp) struct Established {
     violation: Option<u16>,
     shutdown: Shutdown,
     window: WindowUpdate,
+    first_data: FirstData,
+    opening: Opening,
 }
 
 /// Whether the peer ends the association in order (RFC 9260 §9.2).
@@ -176,6 +180,8 @@ impl Established {
             burst: 0,
             violation: None,
             shutdown: Shutdown::NotBegun,
+            first_data: FirstData::Awaited,
+            opening: Opening::new(settings.retransmission_timeout),
             window: WindowUpdate {
                 size: settings.receive_window,
                 peer_understands: peer.forward_tsn,
@@ -262,8 +268,9 @@ impl Established {
             }
         }
         let packet = self.packets.pop_front();
-        if packet.is_none() {
-            self.answered = 0;
+        match &packet {
+            Some(packet) => self.opening.sent(now, packet),
+            None => self.answered = 0,
         }
         packet
     }
@@ -328,6 +335,7 @@ impl Engine for Established {
         let chunks: Vec<Chunk<'_>> = packet.chunks().collect();
         let control = chunks.iter().filter(|chunk| is_control(chunk.kind)).count() as u64;
         let (packet, chunks) = (&Bytes::copy_from_slice(packet.bytes()), &chunks);
+        self.opening.received(chunks);
         let reconfigures = chunks.iter().any(|chunk| chunk.kind == chunk_type::RE_CONFIG);
         let known = if reconfigures { self.association.stream_ids() } else { Vec::new() };
         let context = Context {
@@ -400,6 +408,11 @@ impl Engine for Established {
         {
             self.shutdown = Shutdown::Overdue;
         }
+        if let Some(copy) = self.opening.take_due(now)
+            && self.replies.len() < MAX_ANSWERS
+        {
+            self.replies.push_back(copy);
+        }
         let instant = self.clock.instant(now);
         if self.association.poll_timeout().is_some_and(|due| due <= instant) {
             self.wake();
@@ -414,6 +427,7 @@ impl Engine for Established {
             .map(|due| self.clock.timestamp(due))
             .into_iter()
             .chain(guard)
+            .chain(self.opening.due())
             .min()
             .map(|at| Deadline { at, reason: "sctp" })
     }
@@ -423,6 +437,17 @@ impl Engine for Established {
         bytes.clear();
         bytes.extend_from_slice(&packet);
         true
+    }
+
+    fn write_behind_cookie_echo(&mut self, now: Timestamp, bytes: &mut Vec<u8>) {
+        if matches!(self.first_data, FirstData::Awaited)
+            && let Some(data) = self.poll_packet(now)
+        {
+            if let Some(data) = self.first_data.settle(data, bytes, self.packet_size) {
+                self.packets.push_front(data);
+            }
+        }
+        self.first_data.append(bytes);
     }
 
     fn open_stream(&mut self, stream: u16, _weight: u16) {

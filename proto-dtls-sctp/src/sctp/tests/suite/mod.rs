@@ -78,6 +78,28 @@ impl Ends {
         }
     }
 
+    /// Carries everything both ways until nothing is left, but for packets that begin with a chunk of these kinds.
+    fn exchange_without(&mut self, from: usize, kinds: &[u8]) {
+        loop {
+            let mut idle = true;
+            for end in 0..2 {
+                while let Some(packet) = self.ends[end].poll_packet(self.now, &mut self.events[end]) {
+                    idle = false;
+                    if end != from || !kinds.contains(&packet[packet::HEADER_SIZE]) {
+                        self.ends[1 - end].handle_packet(self.now, &packet, &mut self.events[1 - end]);
+                    }
+                }
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn is_established(&self, end: usize) -> bool {
+        self.events[end].iter().any(|event| matches!(event, SctpEvent::Established { .. }))
+    }
+
     /// Carries everything for so long.
     pub(super) fn run(&mut self, duration: Duration) {
         let end = self.now + duration;
@@ -129,6 +151,36 @@ fn two_ends_that_both_send_init_carry_data() {
     assert!(ends.events[1].contains(&SctpEvent::Readable(3)));
     assert_eq!(ends.read(1, 3).as_deref(), Some(&b"data"[..]));
     assert_eq!(ends.read(1, 3), None);
+}
+
+/// RFC 9260 §5.1: the other side sends data as soon as it has the COOKIE ECHO, so that data tells what the COOKIE ACK does.
+#[test]
+fn data_of_the_peer_establishes_an_association_whose_cookie_ack_is_lost() {
+    let mut ends = Ends::new(SETTINGS);
+    ends.exchange_without(0, &[chunk_type::COOKIE_ECHO, chunk_type::COOKIE_ACK]);
+    assert!(ends.is_established(0) && !ends.is_established(1));
+    assert!(ends.write(0, 3, b"data"));
+    let mut data = ends.ends[0].poll_packet(ends.now, &mut ends.events[0]).unwrap().to_vec();
+    *data.last_mut().unwrap() ^= 1;
+    ends.give(1, &data.clone().into());
+    assert!(!ends.is_established(1), "the checksum is wrong");
+    *data.last_mut().unwrap() ^= 1;
+    ends.give(1, &data.into());
+    assert!(ends.is_established(1));
+    assert_eq!(ends.read(1, 3).as_deref(), Some(&b"data"[..]));
+    assert!(ends.write(1, 3, b"answer"));
+    ends.exchange();
+    assert_eq!(ends.read(0, 3).as_deref(), Some(&b"answer"[..]));
+}
+
+#[test]
+fn data_of_the_peer_establishes_nothing_before_a_cookie_echo_was_sent() {
+    let mut ends = Ends::new(SETTINGS);
+    ends.exchange_without(0, &[chunk_type::INIT_ACK, chunk_type::COOKIE_ECHO, chunk_type::COOKIE_ACK]);
+    let header =
+        Header { source_port: 5000, destination_port: 5000, verification_tag: ends.ends[1].handshake.local().tag };
+    ends.give(1, &packet::single(header, chunk_type::SACK, 0, &[0; 12]));
+    assert!(!ends.is_established(1));
 }
 
 #[test]

@@ -1,0 +1,88 @@
+//! `cargo xtask sim nat`: two peers behind every pair of NATs, without a relay; what happens is printed as a table.
+//!
+//! One case alone is run again from its seed, with its transcript and a packet trace, by the line that is printed where something else happened than was expected.
+#![expect(clippy::print_stdout, reason = "a command line tool talks on standard output")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use driver_sim::matrix::{Case, Report, Scene, extra_rows, table};
+use driver_sim::network::Internet;
+use driver_sim::{Probability, VantagePoint};
+
+#[derive(Parser)]
+struct Arguments {
+    /// How many seeds each cell is run with
+    #[arg(long, default_value_t = 20)]
+    seeds: u64,
+    /// The share of all datagrams that is lost, in percent
+    #[arg(long, default_value_t = 0)]
+    loss: u32,
+    /// One case alone, such as EP/PP
+    #[arg(long)]
+    case: Option<String>,
+    /// The seed of the one case
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Write what the one case sends over the public Internet
+    #[arg(long)]
+    pcap: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    match &arguments.case {
+        None => run_all(&arguments),
+        Some(name) => run_case(&find(name)?, &arguments),
+    }
+}
+
+fn run_all(arguments: &Arguments) -> Result<()> {
+    let report = Report::run(arguments.seeds, Probability::percent(arguments.loss));
+    print!("{report}");
+    println!("{} seeds a cell, {} % loss: {} worlds", arguments.seeds, arguments.loss, report.worlds());
+    for disagreement in report.disagreements() {
+        let (case, seed) = (&disagreement.case, disagreement.seed);
+        println!("{disagreement}");
+        println!("  replay: cargo xtask sim nat --loss {} --case {case:?} --seed {seed}", arguments.loss);
+    }
+    match report.disagreements().len() {
+        0 => Ok(()),
+        count => bail!("{count} worlds are not as expected"),
+    }
+}
+
+fn cases() -> impl Iterator<Item = Case> {
+    table().into_iter().chain(extra_rows()).flat_map(|row| row.cases)
+}
+
+fn find(name: &str) -> Result<Case> {
+    cases().find(|case| case.name == name).with_context(|| {
+        let names: Vec<String> = cases().map(|case| case.name).collect();
+        format!("no case is called {name:?}; there are:\n{}", names.join("\n"))
+    })
+}
+
+fn run_case(case: &Case, arguments: &Arguments) -> Result<()> {
+    let case = case.clone().with_loss(Probability::percent(arguments.loss));
+    let mut scene = Scene::new(&case, arguments.seed);
+    let recording = scene.world.record(VantagePoint::Network(Internet::PUBLIC));
+    let outcome = scene.connect();
+    println!("{}\n{}", scene.world.transcript(), case.topology);
+    println!("{}: {outcome} from seed {}", case.name, arguments.seed);
+    if let Some(file) = &arguments.pcap {
+        fs::write(file, scene.world.pcap(recording)).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if case.allows(outcome) { Ok(()) } else { bail!("expected one of {:?}", case.expected) }
+}
+
+#[test]
+fn every_case_is_found_by_its_name_and_no_two_have_the_same() {
+    assert_eq!(cases().count(), 121 + 54);
+    for case in cases() {
+        assert_eq!(find(&case.name).unwrap(), case);
+    }
+    assert!(find("EP/QQ").unwrap_err().to_string().contains("EP/PP"));
+}

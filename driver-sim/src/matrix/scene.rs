@@ -1,0 +1,170 @@
+//! The world of a case.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use peer_core::{CandidateType, DataChannelOptions, IceServer, Peer, PeerEvent};
+use proto_machine::{Seed, Timestamp};
+
+use super::Case;
+use crate::network::reachability::CandidateKind;
+use crate::{
+    Application, Handle, NodeId, PeerNode, Places, Signal, SignallingRole, StunServerNode, Topology, World,
+    simulated_configuration,
+};
+
+/// What becomes of two peers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Outcome {
+    /// A channel is open on both sides.
+    Connected {
+        /// The type of the left side's own candidate.
+        left: CandidateKind,
+        /// The type of the right side's own candidate.
+        right: CandidateKind,
+    },
+    /// None is, and the time is up.
+    Unconnected,
+}
+
+/// A cell of the table: the two types, or `R`, for a relay would be needed.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected { left, right } => write!(f, "{left}/{right}"),
+            Self::Unconnected => f.write_str("R"),
+        }
+    }
+}
+
+/// An application that notes when its channel is open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Opener {
+    creates: bool,
+    opened: Option<Timestamp>,
+}
+
+impl Opener {
+    /// When the channel was open.
+    #[must_use]
+    pub fn opened(&self) -> Option<Timestamp> {
+        self.opened
+    }
+}
+
+impl Application for Opener {
+    fn handle_start(&mut self, now: Timestamp, peer: &mut Peer) {
+        if self.creates {
+            // Without its channel it never opens, and that is what is looked at.
+            let _channel = peer.create_data_channel(now, DataChannelOptions::new("matrix"));
+        }
+    }
+
+    fn handle_event(&mut self, now: Timestamp, _: &mut Peer, event: &PeerEvent) {
+        if let PeerEvent::ChannelOpen { .. } | PeerEvent::DataChannel { .. } = event {
+            self.opened.get_or_insert(now);
+        }
+    }
+}
+
+/// A [`Case`] as a world: two peers that open a channel, the left one being the offerer.
+#[derive(Debug)]
+pub struct Scene {
+    /// The world.
+    pub world: World<Signal>,
+    /// Where everything is.
+    pub places: Places,
+    /// The left and the right peer.
+    pub sides: [Handle<PeerNode<Opener>>; 2],
+    limit: Timestamp,
+}
+
+impl Scene {
+    /// The world of this case and seed, at its beginning.
+    ///
+    /// # Panics
+    ///
+    /// If the topology cannot be read or built.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "documented: the topology of a case is the caller's, and is meant to be right"
+    )]
+    pub fn new(case: &Case, seed: u64) -> Self {
+        let topology: Topology = case.topology.parse().expect("the topology of the case can be read");
+        let seed = Seed::from_number(seed);
+        let mut world = World::new(seed.child("matrix"));
+        world.set_default_link(case.link);
+        world.set_signalling_delay(case.link.delay);
+        let places = topology.build(&mut world).expect("the topology of the case can be built");
+        // The offerer knows the answerer by its number, which comes after its own.
+        let left = NodeId::from_index(places.stun_servers().count());
+        let roles = [SignallingRole::Offerer { to: left.next() }, SignallingRole::Answerer];
+        let sides = [("left", 0), ("right", 1)].map(|(name, index)| {
+            let creates = matches!(roles[index], SignallingRole::Offerer { .. });
+            let peer = peer(&seed.child(name), &places);
+            let node = PeerNode::new(peer, Opener { creates, opened: None }, roles[index])
+                .with_candidates_from(Timestamp::ZERO + case.signalled[index]);
+            places.add_host(&mut world, name, node).expect("the topology has the hosts left and right")
+        });
+        Self { world, places, sides, limit: Timestamp::ZERO + case.limit() }
+    }
+
+    /// Runs until the channel is open on both sides, and both have selected a pair; or until the time of the case is up.
+    pub fn connect(&mut self) -> Outcome {
+        let sides = self.sides;
+        let all = |world: &World<Signal>, holds: fn(&PeerNode<Opener>) -> bool| {
+            sides.iter().all(|side| holds(world.node(*side)))
+        };
+        if self.world.run_until(self.limit, |world| all(world, |node| node.application().opened.is_some())).is_err() {
+            return Outcome::Unconnected;
+        }
+        // Nomination may come after the first data.
+        let selected = |node: &PeerNode<Opener>| node.peer().selected_candidate_pair().is_some();
+        let limit = self.world.now() + Duration::from_secs(60);
+        if self.world.run_until(limit, |world| all(world, selected)).is_err() {
+            return Outcome::Unconnected;
+        }
+        match [0, 1].map(|index| self.kind(index)) {
+            [Some(left), Some(right)] => Outcome::Connected { left, right },
+            _ => Outcome::Unconnected,
+        }
+    }
+
+    /// When the channel was open on both sides.
+    #[must_use]
+    pub fn opened(&self) -> Option<Timestamp> {
+        let [left, right] = self.sides.map(|side| self.world.node(side).application().opened);
+        left.max(right).filter(|_| left.is_some() && right.is_some())
+    }
+
+    /// One of the two peers, by its index.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such side.
+    #[must_use]
+    pub fn peer(&self, index: usize) -> &Peer {
+        self.world.node(self.sides[index]).peer()
+    }
+
+    /// The type of the candidate of one side, by its index, in the pair that it has selected.
+    fn kind(&self, index: usize) -> Option<CandidateKind> {
+        Some(match self.peer(index).selected_candidate_pair()?.local.kind {
+            CandidateType::Host => CandidateKind::Host,
+            CandidateType::ServerReflexive => CandidateKind::ServerReflexive,
+            CandidateType::PeerReflexive => CandidateKind::PeerReflexive,
+            CandidateType::Relayed => CandidateKind::Relayed,
+        })
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the URLs are made of addresses here")]
+fn peer(seed: &Seed, places: &Places) -> Peer {
+    let mut configuration = simulated_configuration(&seed.child("configuration"));
+    let url = |address| format!("stun:{}", SocketAddr::new(address, StunServerNode::PORT));
+    let urls = places.interfaces("stun").iter().map(|interface| url(interface.address)).collect();
+    configuration.ice_servers = vec![IceServer { urls, ..IceServer::default() }];
+    Peer::new(configuration, seed.child("peer")).expect("the URLs are valid")
+}

@@ -1,0 +1,14 @@
+//! Real peers behind every kind of NAT, without a relay.
+
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod names;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod table;

@@ -1,0 +1,80 @@
+//! The table: 11 kinds of hosts against each other, and the extra cases.
+
+use std::time::Duration;
+
+use driver_sim::Probability;
+use driver_sim::matrix::{Outcome, Report, table};
+use driver_sim::network::reachability::CandidateKind;
+
+use crate::support::print_figure;
+
+/// Runs every case with every seed and this many percent of loss, prints what happened, and compares all with the model.
+fn report(seeds: u64, percent_lost: u32) -> Report {
+    let report = Report::run(seeds, Probability::percent(percent_lost));
+    print_figure(&format!("{seeds} seeds a cell, {percent_lost} % loss, {} worlds:\n{report}", report.worlds()));
+    let disagreements: Vec<String> = report.disagreements().iter().map(ToString::to_string).collect();
+    assert!(disagreements.is_empty(), "{}", disagreements.join("\n"));
+    report
+}
+
+/// Worked out apart from this program.
+const TABLE: &str = "      pub fw  EE  EA  EP  AE  AA  AP  PE  PA  PP
+pub   h/h h/h h/s h/s h/s h/p h/p h/p h/p h/p h/p
+fw    h/h h/h h/s h/s h/s  R   R   R   R   R   R
+EE    s/h s/h s/s s/s s/s s/p s/p s/p s/p s/p s/p
+EA    s/h s/h s/s s/s s/s s/p s/p s/p s/p s/p s/p
+EP    s/h s/h s/s s/s s/s  R   R   R   R   R   R
+AE    p/h  R  p/s p/s  R  p/p p/p  R  p/p p/p  R
+AA    p/h  R  p/s p/s  R  p/p  R   R  p/p  R   R
+AP    p/h  R  p/s p/s  R   R   R   R   R   R   R
+PE    p/h  R  p/s p/s  R  p/p p/p  R   R   R   R
+PA    p/h  R  p/s p/s  R  p/p  R   R   R   R   R
+PP    p/h  R  p/s p/s  R   R   R   R   R   R   R
+";
+
+fn lines(text: &str) -> Vec<Vec<String>> {
+    text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+}
+
+/// Two seeds: a sample of what `cargo xtask sim nat` runs twenty of.
+#[test]
+fn the_report_is_the_table_and_the_extra_cases_from_what_happened() {
+    let printed = report(2, 0).to_string();
+    let (table, extra) = (lines(TABLE), lines(&printed).split_off(12));
+    assert_eq!(lines(&printed)[..12], table, "{printed}");
+    assert!(printed.lines().skip(12).all(|line| line.contains(": ")), "{printed}");
+    assert_eq!(extra.len(), 14, "{printed}");
+}
+
+#[test]
+fn what_is_not_as_expected_is_named_with_its_seed() {
+    let mut row = table().swap_remove(0);
+    row.cases.truncate(2);
+    row.cases[1].expected = [(CandidateKind::Host, CandidateKind::PeerReflexive)].into();
+    let report = Report::run_rows(Vec::new(), vec![row], 2, Probability::NEVER);
+    assert_eq!((report.worlds(), report.to_string().lines().last()), (4, Some("pub: h/h h/h")));
+    let disagreements: Vec<String> = report.disagreements().iter().map(ToString::to_string).collect();
+    assert_eq!(disagreements, ["pub/fw: h/h from seed 0, expected h/p", "pub/fw: h/h from seed 1, expected h/p"]);
+}
+
+#[test]
+fn loss_changes_neither_who_connects_nor_by_what() {
+    report(2, 5);
+}
+
+#[test]
+#[ignore = "a campaign of minutes"]
+fn twenty_seeds_a_cell_without_loss_and_with_it() {
+    report(20, 0);
+    report(20, 5);
+}
+
+/// Whether they connect is a matter of the network; by which candidates, of what was known first.
+#[test]
+fn candidates_that_trickle_as_they_are_found_connect_the_same_cells() {
+    for mut case in table().into_iter().flat_map(|row| row.cases) {
+        case.signalled = [Duration::ZERO; 2];
+        let outcome = case.run(1);
+        assert_eq!(outcome == Outcome::Unconnected, case.expected.is_empty(), "{}: {outcome}", case.name);
+    }
+}

@@ -1,0 +1,12 @@
+//! Networks read from text.
+
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod names;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod traces;
+#[cfg(test)]
+mod worlds;

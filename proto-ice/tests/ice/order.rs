@@ -1,0 +1,93 @@
+//! Item 18 and set-up time: in which order ordinary checks are sent.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proto_ice::{IceConfig, IceRole};
+use proto_machine::Path;
+
+use crate::lone::{Lone, remote_host};
+
+/// A home network first or last, and container bridges.
+const ADDRESSES: [&str; 5] = ["10.0.1.1", "10.0.2.1", "10.0.3.1", "10.0.4.1", "192.168.1.2"];
+
+/// The paths on which an agent with these addresses sends its checks, in order, when it learns of all these candidates at once: host candidates, the best first, and a
+/// server-reflexive one.
+fn order(local: &[&str], hosts: &[&str], reflexive: Option<&str>) -> Vec<Path> {
+    let mut lone = Lone::with(IceRole::Controlling, IceConfig::default(), local);
+    let priorities = (0..).map(|number| 2_130_706_431 - 256 * number);
+    for (index, (address, priority)) in hosts.iter().zip(priorities).enumerate() {
+        let candidate = remote_host(address, priority, &format!("host{index}"));
+        lone.agent.add_remote_candidate(lone.now, candidate).unwrap();
+    }
+    if let Some(address) = reflexive {
+        lone.agent.add_remote_candidate(lone.now, remote_host(address, 1_694_498_815, "reflexive")).unwrap();
+    }
+    lone.run_for(Duration::from_secs(4));
+    let mut order: Vec<Path> = Vec::new();
+    for check in lone.take_checks() {
+        if !order.contains(&check.path) {
+            order.push(check.path);
+        }
+    }
+    order
+}
+
+fn position(order: &[Path], remote: SocketAddr, is_local: impl Fn(&str) -> bool) -> Option<usize> {
+    order.iter().position(|path| path.remote == remote && is_local(&path.local.ip().to_string()))
+}
+
+#[test]
+fn a_public_address_and_a_neighbour_do_not_wait_for_dozens_of_private_networks() {
+    let theirs = ["10.1.1.1:1", "10.1.2.1:1", "10.1.3.1:1", "10.1.4.1:1", "192.168.1.9:1"];
+    let public = "203.0.113.1:1";
+    let order = order(&ADDRESSES, &theirs, Some(public));
+    assert_eq!(order.len(), 30, "every pair is checked");
+    assert_eq!(position(&order, theirs[4].parse().unwrap(), |local| local == "192.168.1.2"), Some(0));
+    assert_eq!(position(&order, public.parse().unwrap(), |_| true), Some(1));
+    // Two of three are of likely pairs, of which there are six.
+    assert!(position(&order, public.parse().unwrap(), |local| local == "192.168.1.2").unwrap() < 9);
+}
+
+#[test]
+fn every_third_check_goes_to_the_pair_of_the_highest_priority_whatever_is_likely() {
+    let order =
+        order(&ADDRESSES[..1], &["10.1.1.1:1", "10.1.2.1:1", "203.0.113.1:1", "203.0.113.2:1", "203.0.113.3:1"], None);
+    let remotes: Vec<String> = order.iter().map(|path| path.remote.ip().to_string()).collect();
+    assert_eq!(remotes, ["203.0.113.1", "203.0.113.2", "10.1.1.1", "203.0.113.3", "10.1.2.1"]);
+}
+
+/// RFC 8445 §6.1.4.2.
+#[test]
+fn pairs_that_are_as_likely_as_each_other_are_checked_by_priority() {
+    for hosts in [["203.0.113.1:1", "203.0.113.2:1", "203.0.113.3:1"], ["10.1.1.1:1", "10.1.2.1:1", "10.1.3.1:1"]] {
+        let order = order(&ADDRESSES[..1], &hosts, None);
+        let remotes: Vec<String> = order.iter().map(|path| path.remote.to_string()).collect();
+        assert_eq!(remotes, hosts);
+    }
+}
+
+/// Item 19 (RFC 8445 §14.3). Whoever knows a check can send it again from a forged source: it gains nothing.
+#[test]
+fn a_check_is_repeated_sooner_where_the_peer_is_heard_at_an_address_that_signalling_has_named() {
+    const PEER: &str = "198.51.100.2:6000";
+    let checks = |named: bool, heard: bool| {
+        let mut lone = Lone::new(IceRole::Controlled);
+        if named {
+            lone.add_host(PEER);
+        }
+        if heard {
+            lone.receive_check(PEER);
+        }
+        lone.run_for(Duration::from_secs(60));
+        let checks = lone.take_checks();
+        // Of the latest transaction: the check of the peer may have begun another.
+        let latest = checks.last().unwrap().read().transaction();
+        let latest: Vec<_> = checks.iter().filter(|check| check.read().transaction() == latest).collect();
+        latest.iter().map(|check| (check.at - latest[0].at).as_millis()).collect::<Vec<_>>()
+    };
+    let doubling = [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500];
+    assert_eq!(checks(true, true), [0, 500, 1_000, 1_500, 3_500, 7_500, 15_500]);
+    assert_eq!(checks(true, false), doubling);
+    assert_eq!(checks(false, true), doubling);
+}
