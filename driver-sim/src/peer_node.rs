@@ -24,7 +24,7 @@ use crate::{Node, NodeAction, NodeId};
 pub fn simulated_configuration(seed: &Seed) -> Configuration {
     let certificate = Certificate::generate(seed.child("certificate"), WALL_TIME, Entropy::Simulated);
     let mut configuration = Configuration::new(Arc::new(certificate.expect("a certificate can be made")));
-    configuration.entropy = Entropy::Simulated;
+    configuration.secure_transport.entropy = Entropy::Simulated;
     configuration
 }
 

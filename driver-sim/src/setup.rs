@@ -139,7 +139,7 @@ impl Scenario {
         let wall_time = Duration::from_secs(1_800_000_000);
         let certificate = Certificate::generate(seed.child("certificate"), wall_time, Entropy::Simulated);
         let mut configuration = Configuration::new(Arc::new(certificate.expect("a certificate")));
-        configuration.entropy = Entropy::Simulated;
+        configuration.secure_transport.entropy = Entropy::Simulated;
         configuration.always_negotiate_data_channels = true;
         let mut peer = Peer::new(configuration, seed.child("peer")).expect("a peer");
         let interfaces: Vec<_> = self.local_addresses(side).into_iter().map(InterfaceAddress::new).collect();

@@ -1,16 +1,12 @@
 //! What the application decides about a peer: `RTCConfiguration`, in its words.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use proto_dtls_sctp::{Certificate, Entropy};
+use proto_dtls_sctp::{Certificate, SecureTransportConfig};
 use proto_ice::{AddressPolicy, IceConfig, IceTransportPolicy};
 
 use crate::ice_server::{IceServer, Servers};
-
-/// 256 KiB, as Chromium announces.
-const DEFAULT_MAX_MESSAGE_SIZE: NonZeroU32 = NonZeroU32::new(262_144).unwrap();
 
 /// `RTCConfiguration` (W3C webrtc-pc §4.2.1), and what an embedder has to decide beside it.
 #[derive(Clone, Debug)]
@@ -19,18 +15,14 @@ pub struct Configuration {
     pub ice_servers: Vec<IceServer>,
     /// Whether only relayed candidates are used: then the other side learns no address of this host, neither from descriptions and candidates nor from packets.
     pub ice_transport_policy: IceTransportPolicy,
-    /// The certificate that this peer shows; many peers may share one.
-    pub certificate: Arc<Certificate>,
     /// Whether an offer carries a data section even before a channel was created.
     pub always_negotiate_data_channels: bool,
     /// Whether loopback addresses become candidates: for peers on one host, and tests.
     pub gather_loopback: bool,
     /// Whether link-local addresses become candidates.
     pub gather_link_local: bool,
-    /// The largest message that the other side may send, in bytes, announced as `max-message-size`.
-    pub max_message_size: NonZeroU32,
-    /// Where keys and signatures come from: the system, but in simulations.
-    pub entropy: Entropy,
+    /// The certificate that this peer shows, which many peers may share, the sizes of messages, buffers and datagrams, and the other settings of DTLS, SCTP and data channels.
+    pub secure_transport: SecureTransportConfig,
 }
 
 impl Configuration {
@@ -40,12 +32,10 @@ impl Configuration {
         Self {
             ice_servers: Vec::new(),
             ice_transport_policy: IceTransportPolicy::All,
-            certificate,
             always_negotiate_data_channels: false,
             gather_loopback: false,
             gather_link_local: false,
-            max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
-            entropy: Entropy::default(),
+            secure_transport: SecureTransportConfig::new(certificate),
         }
     }
 

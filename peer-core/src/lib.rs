@@ -101,7 +101,7 @@ pub use statistics::{PeerStatistics, TransportStatistics};
 pub use proto_dtls_sctp::{
     Certificate, CertificateError, ChannelFailure, ChannelKey, ChannelStatistics, ChannelView, CreateDataChannelError,
     DataChannelOptions, DataChannelState, DtlsRole, DtlsTransportState, Entropy, Message, MessageKind, Priority,
-    Reliability, SctpTransportState, SecureError, SendError, StartError, UnknownChannel,
+    Reliability, SctpTransportState, SecureError, SecureTransportConfig, SendError, StartError, UnknownChannel,
 };
 pub use proto_ice::{
     CandidateError, CandidatePair, CandidateType, IceGatheringState, IceReport, IceTransportPolicy, IceTransportState,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use driver_mio::{system_seed, wall_clock};
 use peer_core::proto_machine::{
@@ -23,6 +23,7 @@ pub struct Ours {
     local: SocketAddr,
     epoch: Instant,
     buffer: TransmitBuffer,
+    send_buffer: usize,
     creates_channel: bool,
     channel: Option<ChannelKey>,
 }
@@ -54,12 +55,12 @@ impl Ours {
 
 impl Stack for Ours {
     fn new(now: Instant, setup: Setup) -> Result<Self> {
-        ensure!(setup.buffer.is_none(), "not configurable");
         Ok(Self {
-            peer: new_peer()?,
+            peer: new_peer(setup.buffer)?,
             local: setup.local,
             epoch: now,
             buffer: TransmitBuffer::new(DATAGRAM_SIZE),
+            send_buffer: setup.buffer.unwrap_or(SEND_BUFFER),
             creates_channel: setup.creates_channel,
             channel: None,
         })
@@ -114,24 +115,35 @@ impl Stack for Ours {
     fn send(&mut self, now: Instant, message: &[u8]) -> Result<bool> {
         let now = self.timestamp(now);
         let key = self.channel.context("no channel yet")?;
-        send(&mut self.peer, now, key, message)
+        send(&mut self.peer, now, key, message, self.send_buffer)
     }
 }
 
-/// A peer with a certificate of its own that may use loopback addresses, and offers a section for data in any case.
-pub(crate) fn new_peer() -> Result<Peer> {
+/// A peer with a certificate of its own that may use loopback addresses, and offers a section for data in any case. What it receives and has in flight is bounded by `buffer` bytes, if
+/// given.
+pub(crate) fn new_peer(buffer: Option<usize>) -> Result<Peer> {
     let certificate = Certificate::generate(system_seed()?, wall_clock(), Entropy::System)?;
     let mut configuration = Configuration::new(Arc::new(certificate));
     configuration.gather_loopback = true;
     configuration.always_negotiate_data_channels = true;
+    if let Some(buffer) = buffer {
+        configuration.secure_transport.receive_buffer = buffer;
+        configuration.secure_transport.send_window = buffer;
+    }
     Ok(Peer::new(configuration, system_seed()?)?)
 }
 
 /// Sends a message unless as much waits as an application lets wait.
-pub(crate) fn send(peer: &mut Peer, now: Timestamp, key: ChannelKey, message: &[u8]) -> Result<bool> {
+pub(crate) fn send(
+    peer: &mut Peer,
+    now: Timestamp,
+    key: ChannelKey,
+    message: &[u8],
+    send_buffer: usize,
+) -> Result<bool> {
     let mut channel = peer.channel(key).context("the channel is closed")?;
     let buffered = channel.view().map_or(0, |view| view.buffered_amount);
-    if buffered + message.len() > SEND_BUFFER {
+    if buffered + message.len() > send_buffer {
         return Ok(false);
     }
     match channel.send(now, Message::binary(Bytes::copy_from_slice(message))) {

@@ -100,7 +100,7 @@ pub(super) fn transfer(size: usize, total: u64) -> Result<Outcome> {
 
 fn driver() -> Result<MeteredDriver> {
     let config = DriverConfig { datagram_capacity: DATAGRAM_SIZE, ..DriverConfig::default() };
-    Ok(Driver::new(Metered { peer: new_peer()?, sizes: Sizes::default() }, config)?)
+    Ok(Driver::new(Metered { peer: new_peer(None)?, sizes: Sizes::default() }, config)?)
 }
 
 /// A description with all candidates.
@@ -136,7 +136,7 @@ fn run_sender(driver: &mut MeteredDriver, channel: ChannelKey, source: &mut Sour
 
 fn pump(peer: &mut Peer, now: Timestamp, channel: ChannelKey, source: &mut Source) -> Result<()> {
     while let Some(message) = source.current()
-        && send(peer, now, channel, message)?
+        && send(peer, now, channel, message, SEND_BUFFER)?
     {
         source.advance();
     }

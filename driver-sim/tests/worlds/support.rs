@@ -106,7 +106,7 @@ pub(crate) fn peer(seed: u64, name: &str, address: [u8; 4]) -> Peer {
     let wall_time = Duration::from_secs(1_800_000_000);
     let certificate = Certificate::generate(seed.child("certificate"), wall_time, Entropy::Simulated).unwrap();
     let mut configuration = Configuration::new(Arc::new(certificate));
-    configuration.entropy = Entropy::Simulated;
+    configuration.secure_transport.entropy = Entropy::Simulated;
     let mut peer = Peer::new(configuration, seed.child("peer")).unwrap();
     peer.set_interfaces(Timestamp::ZERO, &[InterfaceAddress::new(address.into())]);
     peer

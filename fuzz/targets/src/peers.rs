@@ -36,7 +36,7 @@ pub(crate) fn certificate(number: u8) -> Arc<Certificate> {
 /// A peer that has done nothing yet. The same number gives the same peer.
 pub(crate) fn new_peer(number: u8) -> Peer {
     let mut configuration = Configuration::new(certificate(number));
-    configuration.entropy = Entropy::Simulated;
+    configuration.secure_transport.entropy = Entropy::Simulated;
     let mut peer = Peer::new(configuration, Seed::from_number(number.into())).unwrap();
     peer.set_interfaces(Timestamp::ZERO, &[InterfaceAddress::new(address(number).ip())]);
     peer

@@ -9,9 +9,7 @@ mod signalling;
 use std::collections::VecDeque;
 use std::fmt;
 
-use proto_dtls_sctp::{
-    ChannelKey, ChannelView, CreateDataChannelError, DataChannelOptions, SecureTransport, SecureTransportConfig,
-};
+use proto_dtls_sctp::{ChannelKey, ChannelView, CreateDataChannelError, DataChannelOptions, SecureTransport};
 use proto_ice::{CandidatePair, IceAgent, IceGatheringState, IceReport, IceRole, InterfaceAddress, PathStanding, turn};
 use proto_machine::{Path, Seed, SocketId, Timestamp};
 use proto_sdp::{Negotiation, SectionId, TransportParameters};
@@ -99,9 +97,7 @@ impl Peer {
     /// [`ConfigurationError`] if a URL of an ICE server cannot be used.
     pub fn new(configuration: Configuration, seed: Seed) -> Result<Self, ConfigurationError> {
         let ice_config = configuration.ice_config()?;
-        let mut secure_config = SecureTransportConfig::new(configuration.certificate.clone());
-        secure_config.max_receive_message_size = configuration.max_message_size.get() as usize;
-        secure_config.entropy = configuration.entropy;
+        let mut secure_config = configuration.secure_transport.clone();
         if !ice_config.turn_servers.is_empty() {
             // A relay is to take every datagram that the path takes, as it is.
             secure_config.datagram_size -= turn::MAXIMUM_OVERHEAD;

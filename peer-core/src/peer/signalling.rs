@@ -72,13 +72,16 @@ impl Peer {
     /// What we say of ourselves, with all candidates that are known so far (JSEP §5.2.1).
     fn local_parameters(&self) -> Result<LocalParameters, ValueError> {
         let ice = self.ice.local_parameters();
-        let fingerprint = Fingerprint::new(HashFunction::Sha256, &self.configuration.certificate.fingerprint())?;
+        let secure = &self.configuration.secure_transport;
+        let fingerprint = Fingerprint::new(HashFunction::Sha256, &secure.certificate.fingerprint())?;
         let mut parameters = LocalParameters::new(
             UsernameFragment::new(&ice.username_fragment)?,
             Password::new(ice.password.as_str())?,
             vec![fingerprint],
         );
-        parameters.max_message_size = Some(MaxMessageSize::from_wire(self.configuration.max_message_size.get().into()));
+        // RFC 8841 §6.1: 0 would mean that there is no limit.
+        let max_message_size = u64::try_from(secure.max_receive_message_size.max(1)).unwrap_or(u64::MAX);
+        parameters.max_message_size = Some(MaxMessageSize::from_wire(max_message_size));
         parameters.candidates = self.ice.local_candidates().map(to_sdp).collect::<Result<_, _>>()?;
         parameters.end_of_candidates = self.ice.gathering_state() == IceGatheringState::Complete;
         Ok(parameters)

@@ -3,9 +3,9 @@
 use peer_core::{
     DataChannelOptions, IceCandidateInit, Peer, SdpType, SessionDescriptionInit, SetDescriptionError, SignalingState,
 };
-use proto_machine::{Machine, Timestamp, TransmitBuffer};
+use proto_machine::{Machine, Seed, Timestamp, TransmitBuffer};
 
-use crate::support::{Pair, peer};
+use crate::support::{Pair, configuration, peer};
 
 const NOW: Timestamp = Timestamp::ZERO;
 
@@ -251,4 +251,17 @@ fn when_both_sides_offer_at_once_the_one_that_gives_way_rolls_back() {
     polite.set_local_description(NOW, None).unwrap();
     impolite.set_remote_description(NOW, polite.local_description().unwrap()).unwrap();
     assert_eq!([polite.signaling_state(), impolite.signaling_state()], [SignalingState::Stable; 2]);
+}
+
+/// RFC 8841 §6.1: the attribute says what this side accepts, and 0 would mean that there is no limit.
+#[test]
+fn the_largest_message_that_is_accepted_is_announced_and_never_as_unlimited() {
+    for (size, announced) in [(262_144, "262144"), (1_000, "1000"), (0, "1")] {
+        let mut configuration = configuration(1);
+        configuration.always_negotiate_data_channels = true;
+        configuration.secure_transport.max_receive_message_size = size;
+        let mut offerer = Peer::new(configuration, Seed::from_number(1)).unwrap();
+        let offer = offerer.create_offer().unwrap().sdp;
+        assert!(offer.contains(&format!("\r\na=max-message-size:{announced}\r\n")), "{offer}");
+    }
 }

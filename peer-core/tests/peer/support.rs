@@ -142,7 +142,7 @@ pub(crate) fn configuration(number: u64) -> Configuration {
     let wall_time = Duration::from_secs(1_800_000_000);
     let certificate = Certificate::generate(seed, wall_time, Entropy::Simulated).unwrap();
     let mut configuration = Configuration::new(Arc::new(certificate));
-    configuration.entropy = Entropy::Simulated;
+    configuration.secure_transport.entropy = Entropy::Simulated;
     configuration
 }
 
