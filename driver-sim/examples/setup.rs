@@ -25,19 +25,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(text) => vec![text.parse()?],
         None => vec![0, 5, 20],
     };
-    print_round_trips();
+    print_round_trips("SCTP set up by itself", false);
+    print_round_trips("SCTP set up in the descriptions", true);
     for loss in losses {
         print_percentiles(seeds, loss);
     }
     Ok(())
 }
 
-fn print_round_trips() {
-    println!("round trips from the answer being applied, no loss, offerer/answerer");
+fn print_round_trips(title: &str, sctp_init: bool) {
+    println!("{title}: round trips from the answer being applied, no loss, offerer/answerer");
     println!("{:<34}{:>12}{:>12}{:>12}{:>12}", "", LAYERS[0].0, LAYERS[1].0, LAYERS[2].0, LAYERS[3].0);
     for creator in [Side::Offerer, Side::Answerer] {
         for dtls_client in [Side::Offerer, Side::Answerer] {
-            let scenario = Scenario { creator, dtls_client, ..Scenario::default() };
+            let scenario = Scenario { creator, dtls_client, sctp_init, ..Scenario::default() };
             let times = scenario.run(1);
             print!("{:<34}", format!("{creator:?} creates, {dtls_client:?} client"));
             for (_, layer) in LAYERS {

@@ -45,6 +45,8 @@ pub struct Scenario {
     pub creator: Side,
     /// Who sends the ClientHello. It is the answerer, unless an offer asks for something else (RFC 8842 §5).
     pub dtls_client: Side,
+    /// Whether descriptions carry what SCTP says about itself (draft-hancke-tsvwg-snap-00).
+    pub sctp_init: bool,
     /// How many IPv4 addresses each side has, each in a network of its own; at most 16.
     pub addresses: u8,
     /// The only pair of addresses, of the offerer and of the answerer, between which anything arrives. `None` if all are connected.
@@ -61,6 +63,7 @@ impl Default for Scenario {
             loss: Probability::NEVER,
             creator: Side::Answerer,
             dtls_client: Side::Answerer,
+            sctp_init: true,
             addresses: 1,
             only_path: None,
             limit: Duration::from_secs(60),
@@ -141,6 +144,7 @@ impl Scenario {
         let mut configuration = Configuration::new(Arc::new(certificate.expect("a certificate")));
         configuration.secure_transport.entropy = Entropy::Simulated;
         configuration.always_negotiate_data_channels = true;
+        configuration.sctp_init_in_descriptions = self.sctp_init;
         let mut peer = Peer::new(configuration, seed.child("peer")).expect("a peer");
         let interfaces: Vec<_> = self.local_addresses(side).into_iter().map(InterfaceAddress::new).collect();
         peer.set_interfaces(Timestamp::ZERO, &interfaces);

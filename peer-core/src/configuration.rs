@@ -17,6 +17,8 @@ pub struct Configuration {
     pub ice_transport_policy: IceTransportPolicy,
     /// Whether an offer carries a data section even before a channel was created.
     pub always_negotiate_data_channels: bool,
+    /// Whether descriptions carry what SCTP says about itself, `a=sctp-init` (draft-hancke-tsvwg-snap-00): if both do, channels open two round trips sooner. Others ignore it.
+    pub sctp_init_in_descriptions: bool,
     /// Whether loopback addresses become candidates: for peers on one host, and tests.
     pub gather_loopback: bool,
     /// Whether link-local addresses become candidates.
@@ -33,6 +35,7 @@ impl Configuration {
             ice_servers: Vec::new(),
             ice_transport_policy: IceTransportPolicy::All,
             always_negotiate_data_channels: false,
+            sctp_init_in_descriptions: true,
             gather_loopback: false,
             gather_link_local: false,
             secure_transport: SecureTransportConfig::new(certificate),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use proto_dtls_sctp::InvalidInitChunk;
 use proto_sdp::{ContentError, DescriptionError, SdpError, SdpType, TrickleError, ValueError};
 
 use crate::SignalingState;
@@ -55,6 +56,10 @@ pub enum SetDescriptionError {
     IceRestart,
     /// `OperationError`: it asks for another DTLS association, which is not supported yet. Close this peer and make a new one.
     DtlsRestart,
+    /// `OperationError`: it asks for another SCTP association, which is not supported yet. Close this peer and make a new one.
+    SctpRestart,
+    /// `InvalidAccessError`: the bytes of `a=sctp-init` are no INIT chunk (draft-hancke-tsvwg-snap-00 §5.3).
+    SctpInit(InvalidInitChunk),
     /// Without an argument, no description could be created.
     Create(CreateDescriptionError),
 }
@@ -90,6 +95,10 @@ impl fmt::Display for SetDescriptionError {
             Self::DtlsRestart => f.write_str(
                 "OperationError: another DTLS association is not supported yet: close this peer and make a new one",
             ),
+            Self::SctpRestart => f.write_str(
+                "OperationError: another SCTP association is not supported yet: close this peer and make a new one",
+            ),
+            Self::SctpInit(error) => write!(f, "InvalidAccessError: a=sctp-init is {error}"),
             Self::Create(error) => error.fmt(f),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Certificate, RemoteFingerprint};
+use crate::{Certificate, InitChunk, RemoteFingerprint};
 
 /// Where keys and signatures come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -149,6 +149,9 @@ pub struct StartParameters {
     pub remote_sctp_port: u16,
     /// The largest message that the peer accepts.
     pub remote_max_message_size: MaxMessageSize,
+    /// `a=sctp-init` of the remote description, if the local one has [`SecureTransport::init_chunk`](crate::SecureTransport::init_chunk): then the association is established as soon as
+    /// DTLS is (draft-hancke-tsvwg-snap-00 §6).
+    pub remote_init: Option<InitChunk>,
 }
 
 impl StartParameters {
@@ -161,6 +164,7 @@ impl StartParameters {
             local_sctp_port: 5000,
             remote_sctp_port: 5000,
             remote_max_message_size: MaxMessageSize::default(),
+            remote_init: None,
         }
     }
 }

@@ -116,7 +116,7 @@
 //!
 //! # What is left out
 //!
-//! Associations set up in the description (SNAP), RACK and tail-loss probes, pacing, path MTU discovery, congestion figures in the statistics, a receive window that grows by
+//! RACK and tail-loss probes, pacing, path MTU discovery, congestion figures in the statistics, a receive window that grows by
 //! itself, and a handshake that outlives changed datagrams.
 
 #[cfg(feature = "bare")]
@@ -146,5 +146,6 @@ pub use error::{
 };
 pub use event::{DtlsTransportState, SctpTransportState, SecureEvent};
 pub use fingerprint::{HashFunction, RemoteFingerprint};
+pub use sctp::{InitChunk, InvalidInitChunk};
 pub use statistics::{CipherSuite, DtlsVersion, SecureStatistics};
 pub use transport::SecureTransport;

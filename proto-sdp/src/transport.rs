@@ -67,7 +67,7 @@ pub struct TransportParameters {
     pub sctp_port: SctpPort,
     /// The other end's `a=max-message-size`, 64 KiB if it is absent (RFC 8841 §6.1).
     pub max_message_size: MaxMessageSize,
-    /// The other end's `a=sctp-init`.
+    /// The other end's `a=sctp-init`, if this end has one too.
     pub sctp_init: Option<SctpInit>,
     /// The candidates in the other end's description, each with the section in which it stands.
     pub candidates: Vec<(SectionId, Candidate)>,
@@ -88,6 +88,12 @@ impl TransportParameters {
         same_fingerprints(&self.fingerprints, &earlier.fingerprints)
             && self.tls_id == earlier.tls_id
             && self.dtls_role == earlier.dtls_role
+    }
+
+    /// Whether the SCTP association of earlier parameters goes on (draft-hancke-tsvwg-snap-00 §5.6). One that was agreed on without `a=sctp-init` does.
+    #[must_use]
+    pub fn continues_sctp(&self, earlier: &Self) -> bool {
+        earlier.sctp_init.is_none() || self.sctp_init == earlier.sctp_init
     }
 
     /// The fingerprints made with the strongest hash function among them: one of these the certificate has to match
@@ -118,9 +124,9 @@ pub(crate) fn negotiate(
         let offered = offer.sections().find(|section| section.media().is_data());
         return Ok(offered.map_or(DataSection::Absent, |section| DataSection::Rejected(section.id())));
     };
-    let (description, section, tag) = match answerer {
-        Side::Local => (offer, agreement.offered, answer_tag(agreement.answered)),
-        Side::Remote => (answer, agreement.answered, None),
+    let (description, section, ours, tag) = match answerer {
+        Side::Local => (offer, agreement.offered, agreement.answered, answer_tag(agreement.answered)),
+        Side::Remote => (answer, agreement.answered, agreement.offered, None),
     };
     let transport = agreement.side(Side::Remote);
     let sharing = section.sharing_sections(tag);
@@ -139,7 +145,7 @@ pub(crate) fn negotiate(
         dtls_role: agreement.role,
         sctp_port: transport.sctp_port,
         max_message_size: media.max_message_size.unwrap_or(MaxMessageSize::DEFAULT),
-        sctp_init: media.sctp_init.clone(),
+        sctp_init: media.sctp_init.clone().filter(|_| ours.media().sctp_init.is_some()),
         candidates,
         end_of_candidates,
     })))

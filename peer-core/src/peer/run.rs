@@ -1,6 +1,8 @@
 //! How a peer runs: what comes in, what goes out, and what its children have to tell each other.
 
-use proto_dtls_sctp::{DtlsTransportState, HashFunction, MaxMessageSize, RemoteFingerprint, StartParameters};
+use proto_dtls_sctp::{
+    DtlsTransportState, HashFunction, InitChunk, MaxMessageSize, RemoteFingerprint, StartParameters,
+};
 use proto_ice::{IceEvent, IceGatheringState, LocalCandidate};
 use proto_machine::{Deadline, Machine, Received, SocketEvent, SocketRequest, Timestamp, Transmit, TransmitBuffer};
 use proto_sdp::{CandidateTarget, Fingerprint, SectionId, Side, TransportParameters};
@@ -268,6 +270,8 @@ fn start_parameters(parameters: &TransportParameters) -> StartParameters {
     let mut start = StartParameters::new(role, usable_fingerprints(parameters.strongest_fingerprints()));
     start.remote_sctp_port = parameters.sctp_port.get();
     start.remote_max_message_size = MaxMessageSize::from_attribute(Some(parameters.max_message_size.to_wire()));
+    // Its description was refused if this is no chunk.
+    start.remote_init = parameters.sctp_init.as_ref().and_then(|init| InitChunk::from_bytes(init.bytes()).ok());
     start
 }
 

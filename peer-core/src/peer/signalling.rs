@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use proto_dtls_sctp::InitChunk;
 use proto_ice::{AddRemoteCandidateError, IceGatheringState, IceParameters, IcePassword, IceRole};
 use proto_machine::Timestamp;
 use proto_sdp::{
     CandidateTarget, DataSection, Fingerprint, HashFunction, LocalParameters, MaxMessageSize, Negotiation, Password,
-    SdpType, SessionDescription, Side, TransportParameters, TrickleError, TypedDescription, UsernameFragment,
+    SctpInit, SdpType, SessionDescription, Side, TransportParameters, TrickleError, TypedDescription, UsernameFragment,
     ValueError,
 };
 
@@ -82,9 +83,19 @@ impl Peer {
         // RFC 8841 §6.1: 0 would mean that there is no limit.
         let max_message_size = u64::try_from(secure.max_receive_message_size.max(1)).unwrap_or(u64::MAX);
         parameters.max_message_size = Some(MaxMessageSize::from_wire(max_message_size));
+        parameters.sctp_init = self.sctp_init()?;
         parameters.candidates = self.ice.local_candidates().map(to_sdp).collect::<Result<_, _>>()?;
         parameters.end_of_candidates = self.ice.gathering_state() == IceGatheringState::Complete;
         Ok(parameters)
+    }
+
+    /// draft-hancke-tsvwg-snap-00 §5.6: always the same, and never added to an association that was agreed on without it.
+    fn sctp_init(&self) -> Result<Option<SctpInit>, ValueError> {
+        let agreed_without = self.transport.as_ref().is_some_and(|transport| transport.parameters.sctp_init.is_none());
+        if !self.configuration.sctp_init_in_descriptions || agreed_without {
+            return Ok(None);
+        }
+        SctpInit::new(&self.secure.init_chunk().to_bytes()).map(Some)
     }
 
     fn has_channels(&self) -> bool {
@@ -191,10 +202,14 @@ impl Peer {
         if offered.is_some_and(|section| usable_fingerprints(section.fingerprints()).is_empty()) {
             return Err(SetDescriptionError::WeakFingerprint);
         }
+        if let Some(init) = offered.and_then(|section| section.media().sctp_init.as_ref()) {
+            InitChunk::from_bytes(init.bytes()).map_err(SetDescriptionError::SctpInit)?;
+        }
         let DataSection::Accepted(parameters) = next.data_section() else { return Ok(()) };
         match self.transport.as_ref().map(|transport| &transport.parameters) {
             Some(earlier) if parameters.restarts_ice(earlier) => Err(SetDescriptionError::IceRestart),
             Some(earlier) if !parameters.continues_dtls(earlier) => Err(SetDescriptionError::DtlsRestart),
+            Some(earlier) if !parameters.continues_sctp(earlier) => Err(SetDescriptionError::SctpRestart),
             _ => Ok(()),
         }
     }

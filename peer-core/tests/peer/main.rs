@@ -13,6 +13,8 @@ mod laws;
 #[cfg(test)]
 mod relays;
 #[cfg(test)]
+mod sctp_init;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod turn_node;

@@ -59,6 +59,25 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
+    /// What this side says, with a tag and an initial TSN that nobody can guess.
+    pub(crate) fn draw(window: u32, streams: u16, extensions: Extensions, rng: &mut Rng) -> Self {
+        Self {
+            tag: nonzero(rng),
+            window,
+            outbound_streams: streams,
+            inbound_streams: streams,
+            initial_tsn: nonzero(rng),
+            forward_tsn: true,
+            interleaving: extensions.interleaving,
+            zero_checksum: extensions.zero_checksum,
+        }
+    }
+
+    /// Reads the value of an INIT chunk. `None` if it must not be answered.
+    pub(crate) fn from_init(value: &[u8]) -> Option<Self> {
+        read(value).map(|received| received.parameters)
+    }
+
     /// The value of an INIT chunk that says this.
     pub(crate) fn to_init(self) -> Vec<u8> {
         let mut value = Vec::with_capacity(64);
@@ -208,35 +227,39 @@ impl Handshake {
     pub(crate) fn start(
         now: Timestamp,
         ports: (u16, u16),
-        window: u32,
-        streams: u16,
-        extensions: Extensions,
+        local: Parameters,
         initial_timeout: Duration,
-        mut rng: Rng,
+        rng: Rng,
     ) -> Self {
-        let local = Parameters {
-            tag: nonzero(&mut rng),
-            window,
-            outbound_streams: streams,
-            inbound_streams: streams,
-            initial_tsn: nonzero(&mut rng),
-            forward_tsn: true,
-            interleaving: extensions.interleaving,
-            zero_checksum: extensions.zero_checksum,
-        };
-        let mut this = Self {
+        let state = State::AwaitInitAck(Retransmission::start(now, initial_timeout));
+        let mut this = Self::new(ports, local, state, initial_timeout, rng);
+        this.send_init();
+        this
+    }
+
+    /// Both sides have said in their descriptions what INIT says: nothing is left to set up (draft-hancke-tsvwg-snap-00 §6).
+    pub(crate) fn agreed(
+        ports: (u16, u16),
+        local: Parameters,
+        peer: Parameters,
+        initial_timeout: Duration,
+        rng: Rng,
+    ) -> Self {
+        Self::new(ports, local, State::Established { peer }, initial_timeout, rng)
+    }
+
+    fn new(ports: (u16, u16), local: Parameters, state: State, initial_timeout: Duration, rng: Rng) -> Self {
+        Self {
             source_port: ports.0,
             destination_port: ports.1,
             local,
             rng,
-            state: State::AwaitInitAck(Retransmission::start(now, initial_timeout)),
+            state,
             cookies: VecDeque::new(),
             outgoing: VecDeque::new(),
             round_trip_time: None,
             initial_timeout,
-        };
-        this.send_init();
-        this
+        }
     }
 
     pub(crate) fn local(&self) -> Parameters {

@@ -5,6 +5,7 @@ mod checksum;
 mod chunk;
 mod engine;
 mod handshake;
+mod init_chunk;
 pub(crate) mod packet;
 mod protocol;
 mod retransmission;
@@ -20,6 +21,7 @@ use crate::{Reliability, SctpBackend, SctpFailure, SctpFailureReason};
 use association::Association;
 use engine::{Ended, Engine};
 use handshake::{Extensions, Handshake, Outcome, Parameters};
+pub use init_chunk::{InitChunk, InvalidInitChunk};
 use packet::{Chunk, Packet, cause, chunk_type};
 pub(crate) use protocol::PayloadProtocol;
 
@@ -127,17 +129,26 @@ enum Link {
 
 impl Sctp {
     /// Begins to set up the association.
-    pub(crate) fn start(now: Timestamp, settings: SctpSettings, rng: Rng) -> Self {
-        let handshake = Handshake::start(
-            now,
-            (settings.local_port, settings.remote_port),
-            settings.receive_window,
-            settings.streams,
-            settings.extensions(),
-            settings.retransmission_timeout,
-            rng,
-        );
+    pub(crate) fn start(now: Timestamp, settings: SctpSettings, mut rng: Rng) -> Self {
+        let local = settings.local_parameters(&mut rng);
+        let handshake = Handshake::start(now, settings.ports(), local, settings.retransmission_timeout, rng);
         Self { settings, handshake, link: Link::SettingUp, counters: SctpCounters::default() }
+    }
+
+    /// An association that is established from the start: the peer has the [`InitChunk`] that [`SctpSettings::init_chunk`] makes of the same randomness, and this is the peer's.
+    pub(crate) fn start_agreed(
+        now: Timestamp,
+        settings: SctpSettings,
+        peer: InitChunk,
+        mut rng: Rng,
+        events: &mut Vec<SctpEvent>,
+    ) -> Self {
+        let (local, InitChunk(peer)) = (settings.local_parameters(&mut rng), peer);
+        let handshake = Handshake::agreed(settings.ports(), local, peer, settings.retransmission_timeout, rng);
+        let mut this = Self { settings, handshake, link: Link::SettingUp, counters: SctpCounters::default() };
+        this.prepare(now, peer, events);
+        this.establish(events);
+        this
     }
 
     pub(crate) fn counters(&self) -> SctpCounters {
@@ -441,6 +452,19 @@ impl Sctp {
 }
 
 impl SctpSettings {
+    /// What this side is going to say in INIT, if the association starts from the same randomness.
+    pub(crate) fn init_chunk(&self, mut rng: Rng) -> InitChunk {
+        InitChunk(self.local_parameters(&mut rng))
+    }
+
+    fn local_parameters(&self, rng: &mut Rng) -> Parameters {
+        Parameters::draw(self.receive_window, self.streams, self.extensions(), rng)
+    }
+
+    fn ports(&self) -> (u16, u16) {
+        (self.local_port, self.remote_port)
+    }
+
     fn extensions(&self) -> Extensions {
         match self.backend {
             SctpBackend::Own => Extensions { interleaving: self.interleaving, zero_checksum: self.zero_checksum },

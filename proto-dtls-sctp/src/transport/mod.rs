@@ -12,7 +12,7 @@ use crate::dtls::{Dtls, DtlsEvent, DtlsSettings, MAX_RECORD_OVERHEAD, round_trip
 use crate::sctp::SctpEvent;
 use crate::{
     ChannelKey, ChannelView, CipherSuite, CreateDataChannelError, DataChannelOptions, DtlsRole, DtlsTransportState,
-    DtlsVersion, Message, SctpFailure, SctpTransportState, SecureError, SecureEvent, SecureStatistics,
+    DtlsVersion, InitChunk, Message, SctpFailure, SctpTransportState, SecureError, SecureEvent, SecureStatistics,
     SecureTransportConfig, SendError, StartError, StartParameters, UnknownChannel,
 };
 use session::Session;
@@ -93,7 +93,7 @@ impl SecureTransport {
         self.round_trip_time = Some(round_trip_time);
     }
 
-    /// Starts DTLS, and behind it SCTP, for which both sides send INIT. Channels that were created before get their ids.
+    /// Starts DTLS, and behind it SCTP, for which both sides send INIT unless they know each other's already. Channels that were created before get their ids.
     ///
     /// # Errors
     /// If it was started or closed before, or the parameters cannot be used. Nothing has changed then.
@@ -122,10 +122,16 @@ impl SecureTransport {
         let dtls = Dtls::start(now, parameters.role, &self.config.certificate, settings, rng)
             .map_err(|_| StartError::Unusable)?;
         self.channels.set_role(parameters.role);
-        let session = Session::new(dtls, parameters, &self.config, self.seed.child("sctp"));
+        let session = Session::new(dtls, parameters, &self.config, self.sctp_seed());
         self.phase = Phase::Started(Box::new(session));
         self.set_dtls_state(DtlsTransportState::Connecting);
         Ok(())
+    }
+
+    /// What this side says about its end of the association, for the description (draft-hancke-tsvwg-snap-00 §5). Always the same.
+    #[must_use]
+    pub fn init_chunk(&self) -> InitChunk {
+        session::init_chunk(&self.config, &self.sctp_seed())
     }
 
     /// Takes in a datagram, which must come from a path that ICE has validated.
@@ -309,6 +315,10 @@ impl SecureTransport {
             send_window_used: self.channels.window_used(),
             ..self.statistics
         }
+    }
+
+    fn sctp_seed(&self) -> Seed {
+        self.seed.child("sctp")
     }
 
     fn session(&self) -> Option<&Session> {

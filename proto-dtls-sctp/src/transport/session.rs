@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use proto_machine::{Deadline, Seed, Timestamp};
+use proto_machine::{Deadline, Rng, Seed, Timestamp};
 
 use crate::dtls::{Dtls, DtlsCounters, MAX_RECORD_OVERHEAD};
-use crate::sctp::{Sctp, SctpCounters, SctpSettings};
-use crate::{CipherSuite, DtlsRole, DtlsVersion, MaxMessageSize, SecureTransportConfig, StartParameters, fingerprint};
+use crate::sctp::{Sctp, SctpCounters, SctpEvent, SctpSettings};
+use crate::{
+    CipherSuite, DtlsRole, DtlsVersion, InitChunk, MaxMessageSize, SecureTransportConfig, StartParameters, fingerprint,
+};
 
 /// The least and the most that SCTP waits before it sends INIT again, or the OPEN of a channel.
 const SETUP_TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
@@ -131,13 +133,19 @@ impl Session {
         now: Timestamp,
         config: &SecureTransportConfig,
         round_trip_time: Option<Duration>,
+        events: &mut Vec<SctpEvent>,
     ) -> Result<(), Mismatch> {
         match &mut self.gate {
             Gate::AwaitHandshake { certificate } => {
                 let certificate = std::mem::take(certificate);
-                let settings = sctp_settings(config, &self.parameters, round_trip_time);
-                let sctp = Box::new(Sctp::start(now, settings, self.sctp_seed.child("association").into_rng()));
-                self.gate = Gate::Open { certificate, sctp };
+                let ports = (self.parameters.local_sctp_port, self.parameters.remote_sctp_port);
+                let settings = sctp_settings(config, ports, round_trip_time);
+                let rng = association_rng(&self.sctp_seed);
+                let sctp = match self.parameters.remote_init {
+                    Some(peer) => Sctp::start_agreed(now, settings, peer, rng, events),
+                    None => Sctp::start(now, settings, rng),
+                };
+                self.gate = Gate::Open { certificate, sctp: Box::new(sctp) };
                 self.version = self.dtls.version();
                 Ok(())
             }
@@ -163,16 +171,26 @@ impl Session {
     }
 }
 
+/// What this side says in INIT.
+pub(super) fn init_chunk(config: &SecureTransportConfig, sctp_seed: &Seed) -> InitChunk {
+    // It names no ports, and has nothing to do with the path.
+    sctp_settings(config, (0, 0), None).init_chunk(association_rng(sctp_seed))
+}
+
+fn association_rng(sctp_seed: &Seed) -> Rng {
+    sctp_seed.child("association").into_rng()
+}
+
 fn sctp_settings(
     config: &SecureTransportConfig,
-    parameters: &StartParameters,
+    (local_port, remote_port): (u16, u16),
     round_trip_time: Option<Duration>,
 ) -> SctpSettings {
     let clamp = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let receive_window = clamp(config.receive_buffer.max(config.max_receive_message_size.saturating_mul(2)));
     SctpSettings {
-        local_port: parameters.local_sctp_port,
-        remote_port: parameters.remote_sctp_port,
+        local_port,
+        remote_port,
         packet_size: config.datagram_size - MAX_RECORD_OVERHEAD,
         receive_window: receive_window.max(MIN_RECEIVE_WINDOW),
         max_receive_message_size: clamp(config.max_receive_message_size),

@@ -46,7 +46,7 @@ impl SecureTransport {
     fn handle_dtls_event(&mut self, now: Timestamp, event: DtlsEvent, sctp_events: &mut Vec<SctpEvent>) {
         match event {
             DtlsEvent::Certificate(certificate) => self.check_certificate(now, certificate),
-            DtlsEvent::Connected => self.connected(now),
+            DtlsEvent::Connected => self.connected(now, sctp_events),
             DtlsEvent::Data(data) => {
                 // Nothing is taken from a peer before the gate is open.
                 if let Phase::Started(session) = &mut self.phase
@@ -82,9 +82,9 @@ impl SecureTransport {
         }
     }
 
-    fn connected(&mut self, now: Timestamp) {
+    fn connected(&mut self, now: Timestamp, sctp_events: &mut Vec<SctpEvent>) {
         let Phase::Started(session) = &mut self.phase else { return };
-        match session.open_gate(now, &self.config, self.round_trip_time) {
+        match session.open_gate(now, &self.config, self.round_trip_time, sctp_events) {
             Ok(()) if self.failure.is_none() => self.set_dtls_state(DtlsTransportState::Connected),
             Ok(()) => {}
             Err(Mismatch) => self.fail(now, SecureError::FingerprintMismatch),

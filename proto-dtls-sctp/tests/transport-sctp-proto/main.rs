@@ -10,6 +10,9 @@ mod closing;
 #[path = "../transport/common.rs"]
 mod common;
 #[cfg(test)]
+#[path = "../transport/described.rs"]
+mod described;
+#[cfg(test)]
 #[path = "../transport/flow.rs"]
 mod flow;
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod closing;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod described;
+#[cfg(test)]
 mod flow;
 #[cfg(test)]
 mod gate;

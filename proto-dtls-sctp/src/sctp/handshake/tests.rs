@@ -6,8 +6,9 @@ use super::*;
 const TIMEOUT: Duration = Duration::from_millis(200);
 
 fn start(seed: u64) -> Handshake {
-    let rng = Seed::from_number(seed).into_rng();
-    Handshake::start(Timestamp::ZERO, (5000, 5000), 100_000, 16, Extensions::default(), TIMEOUT, rng)
+    let mut rng = Seed::from_number(seed).into_rng();
+    let local = Parameters::draw(100_000, 16, Extensions::default(), &mut rng);
+    Handshake::start(Timestamp::ZERO, (5000, 5000), local, TIMEOUT, rng)
 }
 
 /// The chunks that an end wants to send, with the verification tag of their packet.
