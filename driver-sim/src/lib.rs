@@ -98,10 +98,8 @@
 //!
 //! Two runs from one seed have the same [`Transcript`]: when which datagram of which length went where, and what every node reported, in order. Under DTLS 1.3, which is what two of
 //! our peers negotiate, the datagrams are the same to the byte. For that `peer_core::Entropy::Simulated` supplies the randomness of the wrapped DTLS library through its hooks, in
-//! simulations only. Two exceptions are left, and go when those libraries are replaced:
-//!
-//! - SCTP (`sctp-proto`): a FORWARD TSN that abandons messages of several ordered streams at once lists them in the order of a hash map.
-//! - DTLS 1.2 (`dimpl`): the hello carries the wall time, and signatures that cover it may differ in length by a byte or two.
+//! simulations only. One exception is left, and goes when that library is replaced: the hello of DTLS 1.2 (`dimpl`) carries the wall time, and signatures that cover it may differ in length
+//! by a byte or two.
 
 mod endpoint_node;
 mod link;

@@ -27,6 +27,7 @@ pub(crate) fn is_open(bytes: &[u8]) -> bool {
 }
 
 /// Whether a message is an ACK.
+#[cfg(feature = "sctp-proto")]
 pub(crate) fn is_ack(bytes: &[u8]) -> bool {
     bytes.first() == Some(&ACK)
 }

@@ -74,6 +74,9 @@ impl Step {
     }
 }
 
+/// SCTP of our own beside that of `sctp-proto`, each with every test of the transport, and one against the other.
+const BOTH_SCTPS: &[&str] = &["--package", "proto-dtls-sctp", "--features", "sctp-proto,bare,simulation", "--locked"];
+
 fn steps(options: &TestOptions) -> Vec<Step> {
     let mut test = vec!["test", "--workspace", "--locked", "--no-fail-fast"];
     if options.skip_interop {
@@ -90,7 +93,12 @@ fn steps(options: &TestOptions) -> Vec<Step> {
         Step { name: "tidy", action: Action::Tidy },
         Step::cargo("formatting", &["fmt", "--all", "--check"]),
         Step::cargo("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+        Step::cargo(
+            "lints of both SCTPs",
+            &[&["clippy", "--all-targets"], BOTH_SCTPS, &["--", "-D", "warnings"]].concat(),
+        ),
         Step::cargo("tests", &test),
+        Step::cargo("tests of both SCTPs", &[&["test", "--no-fail-fast"], BOTH_SCTPS].concat()),
         document,
     ];
     if succeeds(cargo().args(["deny", "--version"])) {
