@@ -35,7 +35,7 @@ type Bind = Box<dyn Fn(SocketAddr, &DriverConfig) -> io::Result<Box<dyn Wire>> +
 
 /// One machine with its sockets, timers and name look-ups.
 ///
-/// Everything happens in [`turn`](Self::turn), on the thread that calls it; only name look-ups, which block, have a thread of their own.
+/// Everything happens in [`turn`](Self::turn), on the thread that calls it; only name look-ups, which block, have threads of their own.
 ///
 /// # Sockets that have no room
 /// What a socket does not take is kept, in order, and the system says when there is room. While *all* sockets are blocked the machine is not asked for more, so that its

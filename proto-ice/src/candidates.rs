@@ -128,6 +128,10 @@ impl LocalCandidates {
         }
         let preference = self.local_preference(candidate.base, candidate.server_index);
         let priority = candidate_priority(CandidateType::ServerReflexive, preference);
+        if self.entries.iter().any(|entry| entry.priority == priority) {
+            // RFC 8445 §5.1.2: priorities are unique, and another address of the same server has told a mapping of this base already.
+            return None;
+        }
         let id = LocalId(self.entries.len());
         let server = Some(candidate.server.ip());
         self.push(CandidateType::ServerReflexive, candidate.address, candidate.base, priority, server);

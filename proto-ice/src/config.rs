@@ -96,7 +96,7 @@ pub struct StunServer {
 pub enum StunServerHost {
     /// At an address.
     Address(IpAddr),
-    /// At the addresses of a name. The first of each family is used.
+    /// At the addresses of a name. The first four of each family are asked, one after the other, until one answers.
     Name(String),
 }
 

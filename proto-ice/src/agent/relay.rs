@@ -31,6 +31,12 @@ pub(super) struct Relay {
     relayed: Vec<SocketAddr>,
 }
 
+impl Relay {
+    pub(super) fn is_for(&self, requests: &[RequestId]) -> bool {
+        requests.contains(&self.request)
+    }
+}
+
 /// The relay that a path begins at.
 pub(super) fn relay_at(relays: &mut [Relay], local: SocketAddr) -> Option<&mut TurnClient> {
     relays.iter_mut().find(|relay| relay.relayed.contains(&local)).map(|relay| &mut relay.client)
@@ -257,6 +263,7 @@ impl IceAgent {
             return;
         };
         relay.relayed.clone_from(&allocation.relayed);
+        self.abandon_others(now, request);
         let Allocated { server: server_index, relay_rank, address_rank, is_candidate } = allocated;
         let url = self.gatherer.url(server_index);
         let hides_addresses = self.config.transport_policy == IceTransportPolicy::Relay;

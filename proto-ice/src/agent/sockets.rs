@@ -67,6 +67,7 @@ impl IceAgent {
         let Some(Answered::First { server: server_index }) = self.gatherer.answered(now, id, mapped) else {
             return;
         };
+        self.abandon_others(now, id);
         if !is_usable_remote(mapped) || mapped.is_ipv4() != base.is_ipv4() {
             return;
         }
@@ -76,6 +77,13 @@ impl IceAgent {
             // No pair of its own: its base is paired already (RFC 8445 §6.1.2.4).
             self.outbox.candidate(candidate.clone());
         }
+    }
+
+    /// One address of a server has answered: nothing more is expected of the others.
+    pub(super) fn abandon_others(&mut self, now: Timestamp, answered: RequestId) {
+        let abandoned = self.gatherer.abandon_others(now, answered);
+        self.transactions.forget_requests(&abandoned);
+        self.dismiss_relays(now, |relay| relay.is_for(&abandoned));
     }
 
     fn add_host_candidate(&mut self, now: Timestamp, opened: OpenedSocket) {

@@ -124,6 +124,33 @@ fn a_name_that_is_not_resolved_in_time_is_reported_and_given_up() {
     assert!(world.agent(LEFT).report().verdict.contains("turn:203.0.113.5: the look-up of the name takes too long"));
 }
 
+/// The name of the TURN server leads to these addresses; that of [`with_turn`] is 203.0.113.5.
+fn named_relay(policy: IceTransportPolicy, addresses: &[&str]) -> Setup {
+    let mut config = with_relay(policy);
+    config.turn_servers[0].host = StunServerHost::Name("turn.example".to_owned());
+    let mut setup = gathering(config);
+    setup.names.insert("turn.example".to_owned(), addresses.iter().map(|ip| ip.parse().unwrap()).collect());
+    setup
+}
+
+#[test]
+fn a_turn_server_is_reached_at_the_address_of_its_name_that_answers() {
+    for is_separate in [false, true] {
+        let mut world = World::idle(named_relay(IceTransportPolicy::All, &["203.0.113.8", "203.0.113.5"]));
+        turn_server(&mut world);
+        if is_separate {
+            world.agent(LEFT).separate_relay_sockets();
+        }
+        world.begin();
+        world.run_for(2 * SECOND);
+        assert_eq!(errors(&world.nodes[LEFT]), []);
+        assert!(kinds(&world).contains(&CandidateType::Relayed));
+        assert_eq!(server(&mut world).relayed_addresses().count(), 2, "one allocation, in both families");
+        assert!(gathered_at(&world).is_some_and(|at| at < Timestamp::ZERO + 2 * SECOND));
+        assert_eq!(world.nodes[LEFT].sockets.len(), if is_separate { 2 } else { 1 }, "sockets of no use are closed");
+    }
+}
+
 /// It answers just in time, and then not any more.
 #[test]
 fn a_server_that_plays_for_time_is_given_up_after_fifteen_seconds() {
