@@ -19,6 +19,9 @@ pub struct Configuration {
     pub ice_servers: Vec<IceServer>,
     /// Whether only relayed candidates are used: then the other side learns no address of this host, neither from descriptions and candidates nor from packets.
     pub ice_transport_policy: IceTransportPolicy,
+    /// `iceCandidatePoolSize`: for how many transports candidates are gathered before there is a local description (RFC 9429 §3.5.4). A peer has one transport, so more than 1 means 1. 0 by
+    /// default, since sockets are opened, and servers made use of, until the peer is closed.
+    pub ice_candidate_pool_size: u8,
     /// The certificate that this peer shows; many peers may share one.
     pub certificate: Arc<Certificate>,
     /// Whether an offer carries a data section even before a channel was created.
@@ -40,6 +43,7 @@ impl Configuration {
         Self {
             ice_servers: Vec::new(),
             ice_transport_policy: IceTransportPolicy::All,
+            ice_candidate_pool_size: 0,
             certificate,
             always_negotiate_data_channels: false,
             gather_loopback: false,
