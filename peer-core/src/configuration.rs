@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use proto_dtls_sctp::{Certificate, Entropy};
-use proto_ice::{AddressPolicy, IceConfig, IceTransportPolicy};
+use proto_ice::{AddressMapping, AddressPolicy, IceConfig, IceTransportPolicy, OneToOneNat};
 
 use crate::ice_server::{IceServer, Servers};
 
@@ -30,6 +30,8 @@ pub struct Configuration {
     pub gather_loopback: bool,
     /// Whether link-local addresses become candidates.
     pub gather_link_local: bool,
+    /// Public addresses that are known to stand for addresses of this host, as a cloud gives them.
+    pub one_to_one_nat: OneToOneNat,
     /// The largest message that the other side may send, in bytes, announced as `max-message-size`.
     pub max_message_size: NonZeroU32,
     /// Where keys and signatures come from: the system, but in simulations.
@@ -48,6 +50,7 @@ impl Configuration {
             always_negotiate_data_channels: false,
             gather_loopback: false,
             gather_link_local: false,
+            one_to_one_nat: OneToOneNat::default(),
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
             entropy: Entropy::default(),
         }
@@ -56,6 +59,9 @@ impl Configuration {
     /// What the ICE agent needs of it.
     pub(crate) fn ice_config(&self) -> Result<IceConfig, ConfigurationError> {
         let Servers { stun, turn } = Servers::parse(&self.ice_servers)?;
+        if let Some(mapping) = self.one_to_one_nat.mappings.iter().find(|mapping| !mapping.is_usable()) {
+            return Err(ConfigurationError::AddressMapping(*mapping));
+        }
         Ok(IceConfig {
             stun_servers: stun,
             turn_servers: turn,
@@ -64,6 +70,7 @@ impl Configuration {
                 gather_loopback: self.gather_loopback,
                 gather_link_local: self.gather_link_local,
             },
+            one_to_one_nat: self.one_to_one_nat.clone(),
             ..IceConfig::default()
         })
     }
@@ -88,6 +95,8 @@ pub enum ConfigurationError {
         /// The URL.
         url: String,
     },
+    /// The public address is of another family than the local one, or none that packets can be sent to.
+    AddressMapping(AddressMapping),
 }
 
 impl fmt::Display for ConfigurationError {
@@ -102,6 +111,9 @@ impl fmt::Display for ConfigurationError {
             Self::NotSupported { url } => {
                 let why = "only stun: and turn: over UDP are supported; turn: over TCP, turns: and stuns: are not yet";
                 write!(f, "NotSupportedError: {url:?}: {why}")
+            }
+            Self::AddressMapping(AddressMapping { local, public }) => {
+                write!(f, "{public} cannot stand for {local}: another family, or nobody can send to it")
             }
             Self::InvalidAccess { url } => {
                 write!(f, "InvalidAccessError: {url:?} needs a username of at most 508 bytes, and a credential")

@@ -68,6 +68,11 @@
 //! [`IceAgent::separate_relay_sockets`]: then each allocation has a socket of its own, which [`IceAgent::is_relay_socket`] tells from those that may be shared. If a server
 //! says that the 5-tuple is in use all the same (437), another socket is tried, twice.
 //!
+//! # Servers with several addresses, hosts with public ones
+//!
+//! Of a server's name, up to four addresses of each family are asked from each socket: the next one when the last has failed, or has said nothing for a second. The first answer is enough, and ends
+//! the others. [`IceConfig::one_to_one_nat`] names public addresses that are known to stand for addresses of this host.
+//!
 //! # Why it does not connect
 //!
 //! [`IceAgent::report`] lists candidates, servers, pairs, checks, errors and times, and says in words what stands in the way.
@@ -118,7 +123,10 @@ pub mod turn;
 
 pub use agent::{IceAgent, PathStanding};
 pub use candidate::{AddRemoteCandidateError, CandidatePair, CandidateType, LocalCandidate, RemoteCandidate};
-pub use config::{AddressPolicy, IceConfig, IceLimits, IceTransportPolicy, RelayServer, StunServer, StunServerHost};
+pub use config::{
+    AddressMapping, AddressPolicy, IceConfig, IceLimits, IceTransportPolicy, MappedCandidates, OneToOneNat,
+    RelayServer, StunServer, StunServerHost,
+};
 pub use event::{CandidateError, IceEvent, IceGatheringState, IceTransportState};
 pub use parameters::{IceParameters, IcePassword, IceRole, SetRemoteParametersError};
 pub use proto_machine::InterfaceAddress;

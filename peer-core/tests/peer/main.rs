@@ -11,6 +11,8 @@ mod hostile;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod mappings;
+#[cfg(test)]
 mod pool;
 #[cfg(test)]
 mod relays;

@@ -10,7 +10,7 @@ use proto_machine::{Deadline, Machine, Path, SocketId, Timestamp, Transmit, Tran
 use super::IceAgent;
 use super::transmit::put;
 use crate::candidate::is_usable_remote;
-use crate::candidates::{RelayedAddress, RemoteId, ServerReflexive};
+use crate::candidates::{ReflexiveSource, RelayedAddress, RemoteId, ServerReflexive};
 use crate::config::IceTransportPolicy;
 use crate::gather::{Allocated, Failure, RequestId, Stage};
 use crate::turn::{
@@ -269,7 +269,8 @@ impl IceAgent {
         let hides_addresses = self.config.transport_policy == IceTransportPolicy::Relay;
         let is_reflexive = |mapped: &SocketAddr| is_usable_remote(*mapped) && is_candidate && !hides_addresses;
         if let Some(mapped) = allocation.mapped.filter(is_reflexive) {
-            let reflexive = ServerReflexive { address: mapped, base, server, server_index, url };
+            let source = ReflexiveSource::Server { address: server, index: server_index, url };
+            let reflexive = ServerReflexive { address: mapped, base, source };
             if let Some(candidate) = self.local.candidates.add_server_reflexive(&reflexive) {
                 self.outbox.candidate(candidate.clone());
             }

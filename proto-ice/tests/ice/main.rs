@@ -19,6 +19,7 @@ mod data;
 mod determinism;
 mod ending;
 mod hostile;
+mod mappings;
 mod nomination;
 mod order;
 mod pairs;
