@@ -81,7 +81,8 @@
 //!
 //! Triggered checks go first (RFC 8445 §6.1.4.2). Of ordinary ones, every third goes to the pair of the highest priority, as the section says; the two in between go to the pairs that are
 //! likely to work, in the order of their priorities: those with a public remote address, and those inside one network (a /24 of IPv4, a /64 of IPv6). Priorities stay
-//! what both agents agree on, so nomination does not change; only what would have to wait for dozens of container bridges and tunnels does not.
+//! what both agents agree on, so nomination does not change; only what would have to wait for dozens of container bridges and tunnels does not. Nor does one address family wait for the other: after
+//! two ordinary checks of the one, a pair of the other has its turn (RFC 8421 §4).
 //!
 //! A check is sent seven times, with timeouts that double from 500 ms. On a pair on which the other agent is heard they begin to do so after 1.5 s, if signalling has
 //! named its address, so that it cannot be that of somebody else.
