@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proto_ice::{
     AddressPolicy, CandidateError, CandidateType, IceAgent, IceConfig, IceEvent, IceGatheringState, IceRole,
-    IceTransportState, InterfaceAddress, StunServer, StunServerHost,
+    IceTransportPolicy, IceTransportState, InterfaceAddress, StunServer, StunServerHost,
 };
 use proto_machine::{Machine, Seed, SocketError, SocketEvent, SocketId, SocketRequest};
 
@@ -64,6 +64,32 @@ fn item_09_priorities_follow_the_formula() {
     let candidates = world.nodes[LEFT].candidates();
     let priorities: Vec<_> = candidates.iter().map(|candidate| (candidate.kind, candidate.priority)).collect();
     assert_eq!(priorities, [(CandidateType::Host, 2_130_706_431), (CandidateType::ServerReflexive, 1_694_498_815)]);
+}
+
+/// Item 9 (RFC 8445 §5.1.2.2).
+#[test]
+fn item_09_host_is_preferred_over_peer_reflexive_over_server_reflexive_over_relayed() {
+    let mut setup = behind_nat(vec![], false, ServerBehaviour::Answers);
+    setup.sides[LEFT].config.turn_servers = crate::relay::with_relay(IceTransportPolicy::All).turn_servers;
+    let mut world = World::idle(setup);
+    crate::relay::turn_server(&mut world);
+    world.begin();
+    world.run_for(Duration::from_secs(1));
+    let mut lone = Lone::new(IceRole::Controlling);
+    lone.add_host(PEER);
+    lone.run_for_millis(50);
+    let check = lone.take_checks_to(PEER).remove(0);
+    lone.succeed_as(&check, "203.0.113.77:1".parse().unwrap());
+    let candidates = world.nodes[LEFT].candidates().into_iter().chain(lone.agent.local_candidates().cloned());
+    let preferences: BTreeSet<(u32, CandidateType)> =
+        candidates.map(|candidate| (candidate.priority >> 24, candidate.kind)).collect();
+    let expected = [
+        (0, CandidateType::Relayed),
+        (100, CandidateType::ServerReflexive),
+        (110, CandidateType::PeerReflexive),
+        (126, CandidateType::Host),
+    ];
+    assert_eq!(preferences, BTreeSet::from(expected));
 }
 
 /// Item 9 (RFC 8445 §5.1.2): unique, and in 1 to 2^31 - 1.

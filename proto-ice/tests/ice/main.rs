@@ -27,4 +27,5 @@ mod rebinding;
 mod relay;
 mod roles;
 mod servers;
+mod table;
 mod verdicts;
