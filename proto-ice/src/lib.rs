@@ -121,6 +121,7 @@ mod stun;
 mod timers;
 mod transaction;
 pub mod turn;
+mod words;
 
 pub use agent::{IceAgent, PathStanding};
 pub use candidate::{AddRemoteCandidateError, CandidatePair, CandidateType, LocalCandidate, RemoteCandidate};
