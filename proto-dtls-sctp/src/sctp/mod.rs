@@ -200,6 +200,8 @@ impl Sctp {
             && matches!(self.link, Link::SettingUp | Link::Echoed(_))
             && packet::checksum_is_valid(packet)
         {
+            // RFC 9260 §6: DATA is sent in ESTABLISHED and the states of shutting down alone, so it tells that the other side has taken the COOKIE ECHO, and stands for a COOKIE ACK that was lost. The
+            // section lets it be discarded ("SHOULD"), which would have it sent again.
             let outcome = self.handshake.handle_cookie_ack();
             self.conclude(now, outcome, events);
         }
