@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, ready};
@@ -36,6 +37,8 @@ pub struct Options {
     pub receive_buffer: usize,
     /// Events that wait for the application, at least 1. Behind it the receive window fills up as well. By default 256.
     pub event_capacity: usize,
+    /// Ports for sockets, which a firewall has been opened for, say: they are used in turn. One beyond is an error that names the range. By default `None`: the system chooses.
+    pub port_range: Option<RangeInclusive<u16>>,
     /// What to ask of the system for each direction of each socket, in bytes; it may grant less. By default 4 MiB.
     pub socket_buffer_size: usize,
 }
@@ -47,6 +50,7 @@ impl Default for Options {
             send_buffer: 1024 * 1024,
             receive_buffer: 256 * 1024,
             event_capacity: 256,
+            port_range: None,
             socket_buffer_size: 4 * 1024 * 1024,
         }
     }
@@ -157,7 +161,7 @@ impl PeerConnection {
             Channels::new(signal, options.receive_buffer),
             WaitingSends::new(options.send_buffer),
             to_report,
-            Sockets::new(options.socket_buffer_size),
+            Sockets::new(options.socket_buffer_size, options.port_range),
         ));
         Ok(Self { commands, source: Arc::new(Mutex::new(EventSource::Unclaimed(events))) })
     }

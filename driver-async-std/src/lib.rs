@@ -63,6 +63,7 @@ mod channel;
 mod command;
 mod connection;
 mod driver;
+mod ports;
 mod sockets;
 mod system;
 mod waiting;

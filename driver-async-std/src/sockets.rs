@@ -4,12 +4,15 @@ use std::array;
 use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
 use proto_machine::{Machine, Path, Received, SocketError, SocketEvent, SocketId, Timestamp, Transmit, TransmitBuffer};
 use quinn_udp::{RecvMeta, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::ports::Ports;
 
 /// What every path takes, in bytes of UDP payload.
 const DATAGRAM_CAPACITY: usize = 1_200;
@@ -138,17 +141,19 @@ pub(crate) struct Sockets {
     unsent: Option<Unsent>,
     incoming: Vec<u8>,
     socket_buffer_size: usize,
+    ports: Ports,
     pub(crate) statistics: SocketStatistics,
 }
 
 impl Sockets {
-    pub(crate) fn new(socket_buffer_size: usize) -> Self {
+    pub(crate) fn new(socket_buffer_size: usize, port_range: Option<RangeInclusive<u16>>) -> Self {
         Self {
             open: BTreeMap::new(),
             outgoing: TransmitBuffer::new(DATAGRAM_CAPACITY),
             unsent: None,
             incoming: vec![0; RECEIVE_BUFFERS * RECEIVE_BUFFER_SIZE],
             socket_buffer_size,
+            ports: Ports::new(port_range),
             statistics: SocketStatistics::default(),
         }
     }
@@ -158,7 +163,8 @@ impl Sockets {
         if self.open.len() >= MAX_SOCKETS {
             return SocketEvent::Failed { socket, error: SocketError::Other("too many sockets are open".to_owned()) };
         }
-        match OpenSocket::bind(local, self.socket_buffer_size) {
+        let buffer_size = self.socket_buffer_size;
+        match self.ports.bind(local, |local| OpenSocket::bind(local, buffer_size)) {
             Ok(opened) => {
                 let local = opened.local;
                 self.open.insert(socket, opened);
@@ -273,7 +279,7 @@ mod tests {
 
     #[test]
     fn no_more_sockets_are_opened_than_the_bound() {
-        let mut sockets = Sockets::new(65_536);
+        let mut sockets = Sockets::new(65_536, None);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let number = MAX_SOCKETS as u64;
         for id in 0..number {
@@ -301,7 +307,7 @@ mod tests {
 
     #[test]
     fn an_address_in_use_cannot_be_bound_again() {
-        let mut sockets = Sockets::new(65_536);
+        let mut sockets = Sockets::new(65_536, None);
         let opened = sockets.bind(SocketId(0), SocketAddr::from(([127, 0, 0, 1], 0)));
         let SocketEvent::Opened { local, .. } = opened else { panic!("{opened:?}") };
         let refused = sockets.bind(SocketId(1), local);

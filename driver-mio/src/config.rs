@@ -1,5 +1,7 @@
 //! What a driver can be told.
 
+use std::ops::RangeInclusive;
+
 use crate::Clock;
 
 /// The bounds and sizes of a [`Driver`](crate::Driver).
@@ -20,6 +22,8 @@ pub struct DriverConfig {
     pub max_segments: usize,
     /// What to ask of the system for each direction of each socket, in bytes. By default 4 MiB; the system may grant less (`net.core.rmem_max`, `net.core.wmem_max`).
     pub socket_buffer_size: usize,
+    /// Ports for sockets that may have any, which a firewall has been opened for, say: they are used in turn. One beyond is an error that names the range. By default `None`: the system chooses.
+    pub port_range: Option<RangeInclusive<u16>>,
     /// The most sockets open at a time. By default 4,096. A further bind request fails.
     pub max_sockets: usize,
     /// How many datagrams to read from one socket before the others have their turn. By default 1,024; exceeded by at most one system call's worth (32 times 64 datagrams).
@@ -39,6 +43,7 @@ impl Default for DriverConfig {
             datagram_capacity: 1_200,
             max_segments: 64,
             socket_buffer_size: 4 * 1024 * 1024,
+            port_range: None,
             max_sockets: 4_096,
             receive_budget: 1_024,
             drain_budget: 64,

@@ -14,6 +14,7 @@ use proto_machine::{
 
 use crate::inbox::Inbox;
 use crate::outbox::MAX_SEND_BYTES;
+use crate::ports::Ports;
 use crate::resolver::{Answer, Resolver};
 use crate::sockets::{SocketKey, Sockets};
 use crate::wire::{UdpWire, Wire};
@@ -35,7 +36,7 @@ type Bind = Box<dyn Fn(SocketAddr, &DriverConfig) -> io::Result<Box<dyn Wire>> +
 
 /// One machine with its sockets, timers and name look-ups.
 ///
-/// Everything happens in [`turn`](Self::turn), on the thread that calls it; only name look-ups, which block, have a thread of their own.
+/// Everything happens in [`turn`](Self::turn), on the thread that calls it; only name look-ups, which block, have threads of their own.
 ///
 /// # Sockets that have no room
 /// What a socket does not take is kept, in order, and the system says when there is room. While *all* sockets are blocked the machine is not asked for more, so that its
@@ -59,6 +60,7 @@ pub struct Driver<M> {
     buffer: TransmitBuffer,
     config: DriverConfig,
     bind: Bind,
+    ports: Ports,
     /// The machine's deadline had passed, it has been told so, and nothing came of it.
     overdue: bool,
     statistics: DriverStatistics,
@@ -117,6 +119,7 @@ where
             readable: VecDeque::new(),
             inbox: Inbox::new(),
             resolver: Resolver::new(waker, config.max_lookups),
+            ports: Ports::new(config.port_range.clone()),
             buffer: TransmitBuffer::new(config.datagram_capacity.clamp(1, MAX_SEND_BYTES)),
             config,
             bind,
@@ -243,7 +246,8 @@ where
             SocketRequest::BindUdp { socket, local } => {
                 // Names are not used twice; if one is, it stands for the new socket.
                 self.sockets.close(socket, &mut self.statistics);
-                let opened = self.sockets.open(socket, || (self.bind)(local, &self.config));
+                let Self { sockets, ports, bind, config, .. } = self;
+                let opened = sockets.open(socket, || ports.bind(local, |local| bind(local, config)));
                 match opened {
                     Ok(local) => SocketEvent::Opened { socket, local },
                     Err(error) => SocketEvent::Failed { socket, error },

@@ -77,6 +77,7 @@ mod config;
 mod driver;
 mod inbox;
 mod outbox;
+mod ports;
 mod resolver;
 mod sockets;
 mod statistics;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use proto_dtls_sctp::{Certificate, SecureTransportConfig};
-use proto_ice::{AddressPolicy, IceConfig, IceTransportPolicy};
+use proto_ice::{AddressMapping, AddressPolicy, IceConfig, IceTransportPolicy, OneToOneNat};
 
 use crate::ice_server::{IceServer, Servers};
 
@@ -15,6 +15,9 @@ pub struct Configuration {
     pub ice_servers: Vec<IceServer>,
     /// Whether only relayed candidates are used: then the other side learns no address of this host, neither from descriptions and candidates nor from packets.
     pub ice_transport_policy: IceTransportPolicy,
+    /// `iceCandidatePoolSize`: for how many transports candidates are gathered before there is a local description (RFC 9429 §3.5.4). A peer has one transport, so more than 1 means 1. 0 by
+    /// default, since sockets are opened, and servers made use of, until the peer is closed.
+    pub ice_candidate_pool_size: u8,
     /// Whether an offer carries a data section even before a channel was created.
     pub always_negotiate_data_channels: bool,
     /// Whether descriptions carry what SCTP says about itself, `a=sctp-init` (draft-hancke-tsvwg-snap-00): if both do, channels open two round trips sooner. Others ignore it.
@@ -23,6 +26,8 @@ pub struct Configuration {
     pub gather_loopback: bool,
     /// Whether link-local addresses become candidates.
     pub gather_link_local: bool,
+    /// Public addresses that are known to stand for addresses of this host, as a cloud gives them.
+    pub one_to_one_nat: OneToOneNat,
     /// The certificate that this peer shows, which many peers may share, the sizes of messages, buffers and datagrams, and the other settings of DTLS, SCTP and data channels.
     pub secure_transport: SecureTransportConfig,
 }
@@ -34,10 +39,12 @@ impl Configuration {
         Self {
             ice_servers: Vec::new(),
             ice_transport_policy: IceTransportPolicy::All,
+            ice_candidate_pool_size: 0,
             always_negotiate_data_channels: false,
             sctp_init_in_descriptions: true,
             gather_loopback: false,
             gather_link_local: false,
+            one_to_one_nat: OneToOneNat::default(),
             secure_transport: SecureTransportConfig::new(certificate),
         }
     }
@@ -45,6 +52,9 @@ impl Configuration {
     /// What the ICE agent needs of it.
     pub(crate) fn ice_config(&self) -> Result<IceConfig, ConfigurationError> {
         let Servers { stun, turn } = Servers::parse(&self.ice_servers)?;
+        if let Some(mapping) = self.one_to_one_nat.mappings.iter().find(|mapping| !mapping.is_usable()) {
+            return Err(ConfigurationError::AddressMapping(*mapping));
+        }
         Ok(IceConfig {
             stun_servers: stun,
             turn_servers: turn,
@@ -53,6 +63,7 @@ impl Configuration {
                 gather_loopback: self.gather_loopback,
                 gather_link_local: self.gather_link_local,
             },
+            one_to_one_nat: self.one_to_one_nat.clone(),
             ..IceConfig::default()
         })
     }
@@ -77,6 +88,8 @@ pub enum ConfigurationError {
         /// The URL.
         url: String,
     },
+    /// The public address is of another family than the local one, or none that packets can be sent to.
+    AddressMapping(AddressMapping),
 }
 
 impl fmt::Display for ConfigurationError {
@@ -91,6 +104,9 @@ impl fmt::Display for ConfigurationError {
             Self::NotSupported { url } => {
                 let why = "only stun: and turn: over UDP are supported; turn: over TCP, turns: and stuns: are not yet";
                 write!(f, "NotSupportedError: {url:?}: {why}")
+            }
+            Self::AddressMapping(AddressMapping { local, public }) => {
+                write!(f, "{public} cannot stand for {local}: another family, or nobody can send to it")
             }
             Self::InvalidAccess { url } => {
                 write!(f, "InvalidAccessError: {url:?} needs a username of at most 508 bytes, and a credential")

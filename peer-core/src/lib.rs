@@ -104,8 +104,8 @@ pub use proto_dtls_sctp::{
     Reliability, SctpTransportState, SecureError, SecureTransportConfig, SendError, StartError, UnknownChannel,
 };
 pub use proto_ice::{
-    CandidateError, CandidatePair, CandidateType, IceGatheringState, IceReport, IceTransportPolicy, IceTransportState,
-    InterfaceAddress, PathStanding,
+    AddressMapping, CandidateError, CandidatePair, CandidateType, IceGatheringState, IceReport, IceTransportPolicy,
+    IceTransportState, InterfaceAddress, MappedCandidates, OneToOneNat, PathStanding,
 };
 pub use proto_machine;
 pub use proto_sdp::SdpType;

@@ -57,10 +57,23 @@ struct FoundationKey {
 pub(crate) struct ServerReflexive<'a> {
     pub(crate) address: SocketAddr,
     pub(crate) base: SocketAddr,
-    pub(crate) server: SocketAddr,
-    pub(crate) server_index: ServerIndex,
-    pub(crate) url: &'a str,
+    pub(crate) source: ReflexiveSource<'a>,
 }
+
+/// Who says that an address stands for a base.
+#[derive(Debug)]
+pub(crate) enum ReflexiveSource<'a> {
+    Server {
+        address: SocketAddr,
+        index: ServerIndex,
+        url: &'a str,
+    },
+    /// The application.
+    Configuration,
+}
+
+/// The local preference of what the application says, behind all servers, of which there are at most 15.
+const CONFIGURED: ServerIndex = ServerIndex(15);
 
 /// What is known of a relayed candidate.
 #[derive(Debug)]
@@ -109,7 +122,13 @@ impl LocalCandidates {
         candidate_priority(CandidateType::PeerReflexive, self.local_preference(base, ServerIndex(0)))
     }
 
-    pub(crate) fn add_host(&mut self, base: SocketAddr, rank: AddressRank) -> Option<&LocalCandidate> {
+    /// Adds the host candidate of a socket, at the public address that stands for it if there is one.
+    pub(crate) fn add_host(
+        &mut self,
+        base: SocketAddr,
+        rank: AddressRank,
+        public: Option<IpAddr>,
+    ) -> Option<&LocalCandidate> {
         if self.host_at(base).is_some() {
             // Another socket with this address was there before and is gone: its candidate has been signalled already.
             return None;
@@ -117,7 +136,8 @@ impl LocalCandidates {
         let id = LocalId(self.entries.len());
         self.hosts.push(Host { id, base, rank });
         let priority = candidate_priority(CandidateType::Host, self.local_preference(base, ServerIndex(0)));
-        self.push(CandidateType::Host, without_zone(base), base, priority, None);
+        let address = public.map_or(without_zone(base), |public| SocketAddr::new(public, base.port()));
+        self.push(CandidateType::Host, address, base, priority, None);
         self.get(id)
     }
 
@@ -126,13 +146,20 @@ impl LocalCandidates {
         if self.find(candidate.address, candidate.base).is_some() {
             return None;
         }
-        let preference = self.local_preference(candidate.base, candidate.server_index);
+        let (server, index, url) = match candidate.source {
+            ReflexiveSource::Server { address, index, url } => (Some(address.ip()), index, Some(url.to_owned())),
+            ReflexiveSource::Configuration => (None, CONFIGURED, None),
+        };
+        let preference = self.local_preference(candidate.base, index);
         let priority = candidate_priority(CandidateType::ServerReflexive, preference);
+        if self.entries.iter().any(|entry| entry.priority == priority) {
+            // RFC 8445 §5.1.2: priorities are unique, and another address of the same server has told a mapping of this base already.
+            return None;
+        }
         let id = LocalId(self.entries.len());
-        let server = Some(candidate.server.ip());
         self.push(CandidateType::ServerReflexive, candidate.address, candidate.base, priority, server);
         if let Some(entry) = self.entries.get_mut(id.0) {
-            entry.url = Some(candidate.url.to_owned());
+            entry.url = url;
         }
         self.get(id)
     }

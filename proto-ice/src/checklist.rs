@@ -15,6 +15,31 @@ pub(crate) struct Checklist {
     triggered: VecDeque<Path>,
     limit: usize,
     turn: Turn,
+    run: FamilyRun,
+}
+
+/// The ordinary checks of one address family in a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct FamilyRun {
+    /// `None` before the first check.
+    is_ipv6: Option<bool>,
+    length: u32,
+}
+
+/// So many ordinary checks of one address family go out in a row while another family waits (RFC 8421 §4).
+const MAXIMUM_FAMILY_RUN: u32 = 2;
+
+impl FamilyRun {
+    /// Whether a check of this path would make the run too long.
+    fn is_long_enough_without(&self, path: &Path) -> bool {
+        self.length >= MAXIMUM_FAMILY_RUN && self.is_ipv6 == Some(path.remote.is_ipv6())
+    }
+
+    fn checked(&mut self, path: &Path) {
+        let is_ipv6 = Some(path.remote.is_ipv6());
+        self.length = if self.is_ipv6 == is_ipv6 { self.length.saturating_add(1) } else { 1 };
+        self.is_ipv6 = is_ipv6;
+    }
 }
 
 /// Whose turn it is among ordinary checks.
@@ -50,7 +75,13 @@ pub(crate) enum Inserted {
 
 impl Checklist {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { pairs: BTreeMap::new(), triggered: VecDeque::new(), limit, turn: Turn::FirstLikely }
+        Self {
+            pairs: BTreeMap::new(),
+            triggered: VecDeque::new(),
+            limit,
+            turn: Turn::FirstLikely,
+            run: FamilyRun::default(),
+        }
     }
 
     pub(crate) fn get(&self, path: &Path) -> Option<&Pair> {
@@ -135,15 +166,19 @@ impl Checklist {
         self.triggered.retain(keep);
     }
 
-    /// The pair whose ordinary check is next, in the Waiting state (RFC 8445 §6.1.4.2 steps 2 and 3): by priority, but two of three are of a pair that is likely to work.
+    /// The pair whose ordinary check is next, in the Waiting state (RFC 8445 §6.1.4.2 steps 2 and 3): by priority, but two of three are of a pair that is likely to work, and
+    /// no family has to wait for a long run of the other. Priorities alone cannot see to that: dozens of pairs of IPv6 host candidates come before the first one of an IPv4 server-reflexive one.
     pub(crate) fn next_ordinary(&mut self) -> Option<Path> {
         if !self.pairs.values().any(|pair| matches!(pair.state, PairState::Waiting(_))) {
             self.unfreeze_idle_foundations();
         }
-        let goes_first = |path| self.turn != Turn::Highest && is_likely(path);
+        let goes_first = |path: &Path| self.turn != Turn::Highest && is_likely(path);
         let waiting = self.pairs.iter().filter(|(_, pair)| matches!(pair.state, PairState::Waiting(_)));
-        let next = waiting.max_by_key(|(path, pair)| (goes_first(path), pair.priority)).map(|(&path, _)| path)?;
+        let has_turn = |path: &Path| !self.run.is_long_enough_without(path);
+        let rank = |(path, pair): &(&Path, &Pair)| (has_turn(path), goes_first(path), pair.priority);
+        let next = waiting.max_by_key(rank).map(|(&path, _)| path)?;
         self.turn = self.turn.next();
+        self.run.checked(&next);
         Some(next)
     }
 

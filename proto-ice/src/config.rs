@@ -1,8 +1,9 @@
 //! What the application decides.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::candidate::is_usable_remote;
 use crate::consent::{CONSENT_LIFETIME, MINIMUM_CONSENT_INTERVAL};
 use crate::turn::TurnCredentials;
 
@@ -17,6 +18,8 @@ pub struct IceConfig {
     pub transport_policy: IceTransportPolicy,
     /// Which addresses of this host become candidates.
     pub address_policy: AddressPolicy,
+    /// Public addresses that are known to stand for addresses of this host.
+    pub one_to_one_nat: OneToOneNat,
     /// Ta: the time between two new transactions (RFC 8445 §14.2). The larger value of the two agents counts. At least 5 ms, and at most
     /// 1 s, whichever agent proposes it. 50 ms by default.
     pub pacing: Duration,
@@ -41,6 +44,7 @@ impl Default for IceConfig {
             turn_servers: Vec::new(),
             transport_policy: IceTransportPolicy::default(),
             address_policy: AddressPolicy::default(),
+            one_to_one_nat: OneToOneNat::default(),
             pacing: Self::DEFAULT_PACING,
             // RFC 7675 §5.1.
             consent_interval: Duration::from_secs(5),
@@ -67,6 +71,7 @@ impl IceConfig {
         // RFC 7675 §5.1: "MUST NOT set the period between checks to less than 4 seconds", the shortest being 0.8 of the basic one.
         // A period beyond the lifetime could not keep consent.
         self.consent_interval = self.consent_interval.clamp(MINIMUM_CONSENT_INTERVAL, CONSENT_LIFETIME);
+        self.one_to_one_nat.mappings.retain(AddressMapping::is_usable);
         self.turn_servers.truncate(self.limits.turn_servers.min(MAXIMUM_TURN_SERVERS));
         let room = MAXIMUM_STUN_SERVERS.saturating_sub(self.turn_servers.len());
         self.stun_servers.truncate(self.limits.stun_servers.min(room));
@@ -96,7 +101,7 @@ pub struct StunServer {
 pub enum StunServerHost {
     /// At an address.
     Address(IpAddr),
-    /// At the addresses of a name. The first of each family is used.
+    /// At the addresses of a name. The first four of each family are asked, one after the other, until one answers.
     Name(String),
 }
 
@@ -130,6 +135,49 @@ pub struct AddressPolicy {
     pub gather_loopback: bool,
     /// IPv6 and IPv4 link-local addresses.
     pub gather_link_local: bool,
+}
+
+/// A NAT that gives addresses of this host public ones, each its own, and leaves ports alone, as clouds have it. Whoever can be reached at a public address is told of it without a server.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OneToOneNat {
+    /// Which address stands for which. Of two that begin alike the first counts; those that are of no use ([`AddressMapping::is_usable`]) are left out.
+    pub mappings: Vec<AddressMapping>,
+    /// As what the public addresses are told.
+    pub candidates: MappedCandidates,
+}
+
+/// A public address that stands for an address of this host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AddressMapping {
+    /// That of an interface.
+    pub local: IpAddr,
+    /// Where the other agent may send to, with the port of the socket.
+    pub public: IpAddr,
+}
+
+/// As what public addresses of a [`OneToOneNat`] are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MappedCandidates {
+    /// As host candidates, in the place of the local addresses: for a host that nobody reaches but from outside.
+    #[default]
+    Host,
+    /// As server-reflexive candidates, beside the host candidates: for a host that is reached from inside as well.
+    ServerReflexive,
+}
+
+impl AddressMapping {
+    /// Whether both addresses are of one family, and packets can be sent to the public one.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.local.is_ipv4() == self.public.is_ipv4() && is_usable_remote(SocketAddr::new(self.public, 1))
+    }
+}
+
+impl OneToOneNat {
+    /// The public address that stands for a local one.
+    pub(crate) fn public(&self, local: IpAddr) -> Option<IpAddr> {
+        self.mappings.iter().find(|mapping| mapping.local == local).map(|mapping| mapping.public)
+    }
 }
 
 /// The bound of every table and queue of an agent.

@@ -68,6 +68,11 @@
 //! [`IceAgent::separate_relay_sockets`]: then each allocation has a socket of its own, which [`IceAgent::is_relay_socket`] tells from those that may be shared. If a server
 //! says that the 5-tuple is in use all the same (437), another socket is tried, twice.
 //!
+//! # Servers with several addresses, hosts with public ones
+//!
+//! Of a server's name, up to four addresses of each family are asked from each socket: the next one when the last has failed, or has said nothing for a second. The first answer is enough, and ends
+//! the others. [`IceConfig::one_to_one_nat`] names public addresses that are known to stand for addresses of this host.
+//!
 //! # Why it does not connect
 //!
 //! [`IceAgent::report`] lists candidates, servers, pairs, checks, errors and times, and says in words what stands in the way.
@@ -76,7 +81,8 @@
 //!
 //! Triggered checks go first (RFC 8445 §6.1.4.2). Of ordinary ones, every third goes to the pair of the highest priority, as the section says; the two in between go to the pairs that are
 //! likely to work, in the order of their priorities: those with a public remote address, and those inside one network (a /24 of IPv4, a /64 of IPv6). Priorities stay
-//! what both agents agree on, so nomination does not change; only what would have to wait for dozens of container bridges and tunnels does not.
+//! what both agents agree on, so nomination does not change; only what would have to wait for dozens of container bridges and tunnels does not. Nor does one address family wait for the other: after
+//! two ordinary checks of the one, a pair of the other has its turn (RFC 8421 §4).
 //!
 //! A check is sent seven times, with timeouts that double from 500 ms. On a pair on which the other agent is heard they begin to do so after 1.5 s, if signalling has
 //! named its address, so that it cannot be that of somebody else.
@@ -115,10 +121,14 @@ mod stun;
 mod timers;
 mod transaction;
 pub mod turn;
+mod words;
 
 pub use agent::{IceAgent, PathStanding};
 pub use candidate::{AddRemoteCandidateError, CandidatePair, CandidateType, LocalCandidate, RemoteCandidate};
-pub use config::{AddressPolicy, IceConfig, IceLimits, IceTransportPolicy, RelayServer, StunServer, StunServerHost};
+pub use config::{
+    AddressMapping, AddressPolicy, IceConfig, IceLimits, IceTransportPolicy, MappedCandidates, OneToOneNat,
+    RelayServer, StunServer, StunServerHost,
+};
 pub use event::{CandidateError, IceEvent, IceGatheringState, IceTransportState};
 pub use parameters::{IceParameters, IcePassword, IceRole, SetRemoteParametersError};
 pub use proto_machine::InterfaceAddress;

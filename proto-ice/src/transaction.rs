@@ -213,6 +213,12 @@ impl Transactions {
         self.entries.retain(|_, transaction| transaction.path != path);
     }
 
+    /// Forgets these requests to STUN servers.
+    pub(crate) fn forget_requests(&mut self, unwanted: &[RequestId]) {
+        let is_unwanted = |purpose| matches!(purpose, Purpose::Gathering(request) if unwanted.contains(&request));
+        self.entries.retain(|_, transaction| !is_unwanted(transaction.purpose));
+    }
+
     /// Forgets every request to a STUN server.
     pub(crate) fn forget_gathering(&mut self) {
         self.entries.retain(|_, transaction| !matches!(transaction.purpose, Purpose::Gathering(_)));

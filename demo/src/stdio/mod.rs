@@ -42,7 +42,7 @@ const FAREWELL_TURNS: usize = 16;
 /// # Errors
 /// The system has no sockets, threads or entropy to give, or nobody reads stdout any more.
 pub fn run(options: &StdioOptions) -> Result<ExitCode> {
-    let config = DriverConfig::default();
+    let config = DriverConfig { port_range: options.port_range.clone(), ..DriverConfig::default() };
     let clock = config.clock;
     let mut output = Output::stdout();
     output.event(&Event::Ready { implementation: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") });
@@ -83,6 +83,8 @@ fn new_peer(options: &StdioOptions) -> Result<Result<Peer, String>> {
             Policy::All => IceTransportPolicy::All,
             Policy::Relay => IceTransportPolicy::Relay,
         },
+        ice_candidate_pool_size: options.pool,
+        one_to_one_nat: options.one_to_one_nat(),
         ..Configuration::new(Arc::new(certificate))
     };
     let seed = system_seed().context("the system has no entropy")?;

@@ -1,7 +1,9 @@
 //! The command line of `demo stdio`.
 
+use std::ops::RangeInclusive;
+
 use clap::{Args, ValueEnum};
-use peer_core::IceServer;
+use peer_core::{AddressMapping, IceServer, MappedCandidates, OneToOneNat};
 use serde::Deserialize;
 
 use super::protocol::ChannelInit;
@@ -39,6 +41,18 @@ pub struct StdioOptions {
     /// Gather loopback addresses too
     #[arg(long)]
     pub loopback: bool,
+    /// Public address of a one-to-one NAT in front of a local one, which is told in its place; repeatable
+    #[arg(long = "public-address", value_name = "LOCAL=PUBLIC", value_parser = parse_mapping)]
+    pub public_addresses: Vec<AddressMapping>,
+    /// As what these public addresses are told
+    #[arg(long, value_enum, default_value = "host")]
+    pub public_as: PublicAs,
+    /// UDP ports to use, such as 50000-50100 [default: the system's choice]
+    #[arg(long, value_name = "FIRST-LAST", value_parser = parse_port_range)]
+    pub port_range: Option<RangeInclusive<u16>>,
+    /// For how many transports candidates are gathered in advance
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub pool: u8,
     /// A channel to create, as in the command "create"; repeatable [default: an offerer creates {"label":"echo"}, or "sink" with --mode flood]
     #[arg(long = "channel", value_name = "JSON", value_parser = parse_json::<ChannelInit>)]
     pub channels: Vec<ChannelInit>,
@@ -125,6 +139,15 @@ pub enum Policy {
     Relay,
 }
 
+/// As what the public addresses of a one-to-one NAT are told.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PublicAs {
+    /// Host candidates, in the place of the local addresses
+    Host,
+    /// Server-reflexive candidates, beside them
+    Srflx,
+}
+
 /// How candidates are told.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trickle {
@@ -193,6 +216,33 @@ impl StdioOptions {
     }
 }
 
+impl StdioOptions {
+    /// The public addresses, in the words of the peer.
+    pub(crate) fn one_to_one_nat(&self) -> OneToOneNat {
+        let candidates = match self.public_as {
+            PublicAs::Host => MappedCandidates::Host,
+            PublicAs::Srflx => MappedCandidates::ServerReflexive,
+        };
+        OneToOneNat { mappings: self.public_addresses.clone(), candidates }
+    }
+}
+
+/// `LOCAL=PUBLIC`: two addresses of one family.
+fn parse_mapping(text: &str) -> Result<AddressMapping, String> {
+    let addresses = text.split_once('=').and_then(|(local, public)| local.parse().ok().zip(public.parse().ok()));
+    let mapping = addresses.map(|(local, public)| AddressMapping { local, public });
+    mapping
+        .filter(AddressMapping::is_usable)
+        .ok_or_else(|| "expected LOCAL=PUBLIC, two addresses of one family".to_owned())
+}
+
+/// `FIRST-LAST`: not empty, and without port 0.
+fn parse_port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let ports = text.split_once('-').and_then(|(first, last)| first.parse().ok().zip(last.parse().ok()));
+    let range = ports.map(|(first, last)| first..=last).filter(|range| *range.start() > 0 && !range.is_empty());
+    range.ok_or_else(|| "expected FIRST-LAST, such as 50000-50100".to_owned())
+}
+
 fn parse_json<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
@@ -252,6 +302,24 @@ mod tests {
         let credentials: Vec<_> = options.ice_servers.to_ice_servers().iter().map(credentials).collect();
         assert_eq!(credentials, [(Some("u".to_owned()), Some("p".to_owned())), (None, None)]);
         assert!(parse(&["--ice-servers", "{}"]).is_err());
+    }
+
+    #[test]
+    fn public_addresses_ports_and_the_pool_are_those_of_the_configuration() {
+        let arguments = ["--public-address", "10.0.0.2=203.0.113.7", "--port-range", "50000-50100", "--pool", "1"];
+        let options = parse(&arguments).unwrap();
+        let expected = AddressMapping { local: [10, 0, 0, 2].into(), public: [203, 0, 113, 7].into() };
+        let nat = options.one_to_one_nat();
+        assert_eq!((nat.mappings, nat.candidates), (vec![expected], MappedCandidates::Host));
+        assert_eq!((options.port_range, options.pool), (Some(50_000..=50_100), 1));
+        let reflexive = parse(&["--public-as", "srflx"]).unwrap().one_to_one_nat();
+        assert_eq!(reflexive.candidates, MappedCandidates::ServerReflexive);
+        for wrong in ["10.0.0.2", "10.0.0.2=", "10.0.0.2=2001:db8::1", "10.0.0.2=0.0.0.0"] {
+            assert!(parse(&["--public-address", wrong]).is_err(), "{wrong}");
+        }
+        for wrong in ["50000", "0-9", "9-5", "1-65536", "-"] {
+            assert!(parse(&["--port-range", wrong]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -117,3 +117,27 @@ fn a_socket_that_cannot_be_opened_is_reported() {
         next_event(&mut events, |event| matches!(event, PeerEvent::IceCandidate(None))).await;
     });
 }
+
+#[test]
+fn sockets_are_opened_inside_the_port_range_and_one_beyond_is_a_candidate_error() {
+    run(async {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let inside = Options { port_range: Some(port..=port), ..options() };
+        let taken = connection(inside.clone());
+        let mut events = taken.events();
+        let _channel = taken.create_data_channel(DataChannelOptions::new("test")).await.unwrap();
+        taken.set_local_description(None).await.unwrap();
+        let error = next_event(&mut events, |event| matches!(event, PeerEvent::IceCandidateError(_))).await;
+        let PeerEvent::IceCandidateError(error) = error else { panic!("{error:?}") };
+        assert_eq!(error.error_text, format!("no UDP port from {port} to {port} is free at 127.0.0.1"));
+        drop(socket);
+        let free = connection(inside);
+        let mut events = free.events();
+        let _channel = free.create_data_channel(DataChannelOptions::new("test")).await.unwrap();
+        free.set_local_description(None).await.unwrap();
+        let candidate = next_event(&mut events, |event| matches!(event, PeerEvent::IceCandidate(_))).await;
+        let PeerEvent::IceCandidate(Some(candidate)) = candidate else { panic!("{candidate:?}") };
+        assert!(candidate.candidate.contains(&format!(" 127.0.0.1 {port} typ host")), "{}", candidate.candidate);
+    });
+}

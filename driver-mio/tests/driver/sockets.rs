@@ -49,6 +49,25 @@ fn no_more_sockets_are_opened_than_configured() {
 }
 
 #[test]
+fn sockets_are_opened_inside_the_port_range_until_it_is_exhausted() {
+    // Three ports that nobody else uses at the moment; another process may take one before they are bound.
+    let range = (0..50).find_map(|_| {
+        let first = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let last = first.checked_add(2)?;
+        (first..=last).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()).then_some(first..=last)
+    });
+    let range = range.unwrap();
+    let mut host = Host::new(DriverConfig { port_range: Some(range.clone()), ..Default::default() });
+    let opened: Vec<u16> = (0..3).map(|_| host.open("127.0.0.1").1.port()).collect();
+    assert_eq!(opened, range.clone().collect::<Vec<_>>());
+    let socket = host.request_bind("127.0.0.1:0".parse().unwrap());
+    let words = format!("no UDP port from {} to {} is free at 127.0.0.1", range.start(), range.end());
+    assert_eq!(host.answer_about(socket), SocketEvent::Failed { socket, error: SocketError::Other(words) });
+    let (_, elsewhere) = host.open("127.0.0.2");
+    assert!(range.contains(&elsewhere.port()), "another address has ports of its own");
+}
+
+#[test]
 fn a_closed_socket_receives_nothing_and_frees_its_port() {
     let mut host = Host::new(DriverConfig::default());
     let (closed, closed_address) = host.open("127.0.0.1");

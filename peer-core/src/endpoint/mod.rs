@@ -236,8 +236,8 @@ impl Endpoint {
         if matches!(self.config.sockets, SocketPolicy::Shared { .. }) {
             peer.separate_relay_sockets();
         }
-        peer.set_interfaces(now, &self.interfaces);
         peer.share_transaction_budget();
+        peer.set_interfaces(now, &self.interfaces);
         self.routes.add_fragment(peer.username_fragment(), id);
         self.peers.insert(id, Slot { peer, deadline: None, paths: Vec::new() });
         self.touch(id);

@@ -3,6 +3,7 @@
 //! [`settle`](Peer::settle) in `run.rs` is the one place where children's events reach their siblings; `signalling.rs` holds what the application does with
 //! descriptions and candidates.
 
+mod pool;
 mod run;
 mod signalling;
 
@@ -14,6 +15,7 @@ use proto_ice::{CandidatePair, IceAgent, IceGatheringState, IceReport, IceRole, 
 use proto_machine::{Path, Seed, SocketId, Timestamp};
 use proto_sdp::{Negotiation, SectionId, TransportParameters};
 
+use self::pool::Pool;
 pub use self::signalling::SessionDescriptionInit;
 use crate::channel::Channel;
 use crate::{
@@ -34,6 +36,7 @@ pub struct Peer {
     secure: SecureTransport,
     /// `None` before there is an answer.
     transport: Option<Transport>,
+    pool: Pool,
     /// The section whose candidates are ours, once a local description has one.
     section: Option<SectionId>,
     life: Life,
@@ -107,6 +110,7 @@ impl Peer {
             // The answerer takes the other role when it learns that it is one (RFC 8445 §6.1.1).
             ice: IceAgent::new(ice_config, IceRole::Controlling, seed.child("ice")),
             secure: SecureTransport::new(secure_config, seed.child("secure transport")),
+            pool: Pool::new(configuration.ice_candidate_pool_size),
             configuration,
             interfaces: None,
             negotiation: Negotiation::new(session_id),
@@ -126,8 +130,9 @@ impl Peer {
         })
     }
 
-    /// The addresses of this host. Gathering begins as soon as they are known and there is a local description with a section to gather for. Addresses that are given
-    /// while gathering is under way are gathered from as well; once it is complete they have to wait for an ICE restart (RFC 8445 §9).
+    /// The addresses of this host. Gathering begins as soon as they are known and there is a local description with a section to gather for, or at once with
+    /// [`Configuration::ice_candidate_pool_size`]. Addresses that are given while gathering is under way are gathered from as well; once it is complete they have to wait for an ICE restart
+    /// (RFC 8445 §9).
     pub fn set_interfaces(&mut self, now: Timestamp, interfaces: &[InterfaceAddress]) {
         self.interfaces = Some(interfaces.to_vec());
         if self.life == Life::Open {
@@ -138,7 +143,7 @@ impl Peer {
 
     fn gather(&mut self, now: Timestamp) {
         if let Some(interfaces) = &self.interfaces
-            && self.section.is_some()
+            && (self.section.is_some() || self.pool.is_in_use())
             && self.ice.gathering_state() != IceGatheringState::Complete
         {
             self.ice.gather(now, interfaces);
@@ -201,10 +206,10 @@ impl Peer {
         }
     }
 
-    /// `iceGatheringState`
+    /// `iceGatheringState`: `new` while candidates are gathered for the pool, since there is no transport yet.
     #[must_use]
     pub fn ice_gathering_state(&self) -> IceGatheringState {
-        self.ice.gathering_state()
+        if self.pool.is_in_use() { IceGatheringState::New } else { self.ice.gathering_state() }
     }
 
     /// `iceConnectionState`

@@ -22,7 +22,9 @@ impl Peer {
             return;
         }
         while let Some(event) = self.ice.poll_event() {
-            self.handle_ice_event(event);
+            if let Some(event) = self.pool.hold_back(event) {
+                self.handle_ice_event(event);
+            }
         }
         self.start_secure_transport(now);
         while let Some(mut datagram) = self.ice.poll_held() {
@@ -31,7 +33,7 @@ impl Peer {
         self.report_states();
     }
 
-    fn handle_ice_event(&mut self, event: IceEvent) {
+    pub(super) fn handle_ice_event(&mut self, event: IceEvent) {
         match event {
             IceEvent::GatheringStateChange(state) => {
                 self.report(PeerEvent::IceGatheringStateChange(state));

@@ -226,6 +226,7 @@ impl Peer {
         self.report_states();
         let local = self.negotiation.description(Side::Local).and_then(|(_, local)| local.data_section());
         self.section = local.map(|section| section.id());
+        self.release_early_candidates();
         self.catch_up_candidates();
         if self.ice.gathering_state() == IceGatheringState::New {
             self.gather(now);

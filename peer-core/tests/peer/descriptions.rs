@@ -3,7 +3,7 @@
 use peer_core::{
     DataChannelOptions, IceCandidateInit, Peer, SdpType, SessionDescriptionInit, SetDescriptionError, SignalingState,
 };
-use proto_machine::{Machine, Seed, Timestamp, TransmitBuffer};
+use proto_machine::{Machine, Seed, SocketRequest, Timestamp, TransmitBuffer};
 
 use crate::support::{Pair, configuration, peer};
 
@@ -179,6 +179,27 @@ fn a_refused_candidate_is_not_counted_as_passed_over() {
     assert_eq!(peer.statistics().candidates_passed_over, 0);
     peer.add_ice_candidate(NOW, candidate("")).unwrap();
     assert_eq!(peer.statistics().candidates_passed_over, 1);
+}
+
+/// Item 16: names are never looked up, and a description keeps no more of them than of others.
+#[test]
+fn item_16_candidates_with_host_names_are_passed_over_bounded_and_never_looked_up() {
+    let mut peer = peer(2);
+    peer.set_remote_description(NOW, offer()).unwrap();
+    peer.set_local_description(NOW, None).unwrap();
+    let before = peer.remote_description().unwrap().sdp.len();
+    let refused = (0..10_000).filter(|number| {
+        let candidate = format!("candidate:{number} 1 udp 2122260223 {number:08x}.local 5000 typ host");
+        let init = IceCandidateInit { candidate, sdp_mid: Some("0".to_owned()), ..IceCandidateInit::default() };
+        peer.add_ice_candidate(NOW, init).is_err()
+    });
+    let refused = refused.count();
+    let kept = peer.remote_description().unwrap().sdp.len() - before;
+    assert!(refused > 9_000 && kept < 100_000, "{refused} refused, {kept} bytes kept");
+    assert_eq!(peer.statistics().candidates_passed_over, 10_000 - refused as u64);
+    assert_eq!(peer.ice_report().remote_candidates, []);
+    let asks = |request: &SocketRequest| matches!(request, SocketRequest::Resolve { .. });
+    assert!(!std::iter::from_fn(|| peer.poll_socket_request()).any(|request| asks(&request)));
 }
 
 /// What Chromium and Firefox send, in the words of the fixtures of proto-sdp.

@@ -11,6 +11,10 @@ mod hostile;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod mappings;
+#[cfg(test)]
+mod pool;
+#[cfg(test)]
 mod relays;
 #[cfg(test)]
 mod sctp_init;

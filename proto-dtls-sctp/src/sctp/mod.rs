@@ -179,6 +179,8 @@ impl Sctp {
             }
         }
         if control == 0 && matches!(self.link, Link::SettingUp | Link::Echoed { .. }) {
+            // RFC 9260 §6: DATA is sent in ESTABLISHED and the states of shutting down alone, so it tells that the other side has taken the COOKIE ECHO, and stands for a COOKIE ACK that was lost. The
+            // section lets it be discarded ("SHOULD"), which would have it sent again.
             let outcome = self.handshake.handle_cookie_ack();
             self.conclude(now, outcome, events);
         }

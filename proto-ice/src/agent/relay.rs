@@ -10,7 +10,7 @@ use proto_machine::{Deadline, Machine, Path, SocketId, Timestamp, Transmit, Tran
 use super::IceAgent;
 use super::transmit::put;
 use crate::candidate::is_usable_remote;
-use crate::candidates::{RelayedAddress, RemoteId, ServerReflexive};
+use crate::candidates::{ReflexiveSource, RelayedAddress, RemoteId, ServerReflexive};
 use crate::config::IceTransportPolicy;
 use crate::gather::{Allocated, Failure, RequestId, Stage};
 use crate::turn::{
@@ -29,6 +29,12 @@ pub(super) struct Relay {
     pub(super) client: TurnClient,
     /// What it has been allocated; kept when it is lost, to know what else is.
     relayed: Vec<SocketAddr>,
+}
+
+impl Relay {
+    pub(super) fn is_for(&self, requests: &[RequestId]) -> bool {
+        requests.contains(&self.request)
+    }
 }
 
 /// The relay that a path begins at.
@@ -257,12 +263,14 @@ impl IceAgent {
             return;
         };
         relay.relayed.clone_from(&allocation.relayed);
+        self.abandon_others(now, request);
         let Allocated { server: server_index, relay_rank, address_rank, is_candidate } = allocated;
         let url = self.gatherer.url(server_index);
         let hides_addresses = self.config.transport_policy == IceTransportPolicy::Relay;
         let is_reflexive = |mapped: &SocketAddr| is_usable_remote(*mapped) && is_candidate && !hides_addresses;
         if let Some(mapped) = allocation.mapped.filter(is_reflexive) {
-            let reflexive = ServerReflexive { address: mapped, base, server, server_index, url };
+            let source = ReflexiveSource::Server { address: server, index: server_index, url };
+            let reflexive = ServerReflexive { address: mapped, base, source };
             if let Some(candidate) = self.local.candidates.add_server_reflexive(&reflexive) {
                 self.outbox.candidate(candidate.clone());
             }

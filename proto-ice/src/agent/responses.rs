@@ -10,6 +10,7 @@ use crate::gather::{Failure, RequestId};
 use crate::pair::{PairNomination, PairPriority, PairState, Validation};
 use crate::stun::{FingerprintPresence, MessageClass, Nominate, StunMessage, TransactionId, error_code};
 use crate::transaction::{CheckAttributes, Purpose, Transaction};
+use crate::words::shown;
 use crate::{DropReason, IceRole, PairFailure};
 
 /// What a response says.
@@ -45,7 +46,7 @@ impl IceAgent {
             Outcome::Success(mapped) => self.take_server_answer(now, request, &transaction, mapped),
             Outcome::Error(code) => {
                 let reason = message.error.as_ref().map(|error| error.reason()).unwrap_or_default();
-                let failure = Failure::Refused(code, reason.to_owned());
+                let failure = Failure::Refused(code, shown(reason));
                 self.server_failed(now, request, &failure);
             }
             Outcome::Unusable => {

@@ -6,11 +6,11 @@ use proto_machine::{SocketEvent, Timestamp};
 
 use super::IceAgent;
 use crate::candidate::is_usable_remote;
-use crate::candidates::ServerReflexive;
+use crate::candidates::{ReflexiveSource, ServerReflexive};
 use crate::gather::{Answered, OpenedSocket, RequestId};
 use crate::interface::usable_addresses;
 use crate::transaction::Transaction;
-use crate::{IceTransportPolicy, IceTransportState, InterfaceAddress, PairFailure};
+use crate::{IceTransportPolicy, IceTransportState, InterfaceAddress, MappedCandidates, PairFailure};
 
 impl IceAgent {
     /// Asks for a socket at every usable address, in order of preference, and for the addresses of the STUN servers.
@@ -67,19 +67,35 @@ impl IceAgent {
         let Some(Answered::First { server: server_index }) = self.gatherer.answered(now, id, mapped) else {
             return;
         };
+        self.abandon_others(now, id);
         if !is_usable_remote(mapped) || mapped.is_ipv4() != base.is_ipv4() {
             return;
         }
         let url = self.gatherer.url(server_index);
-        let candidate = ServerReflexive { address: mapped, base, server, server_index, url };
+        let source = ReflexiveSource::Server { address: server, index: server_index, url };
+        let candidate = ServerReflexive { address: mapped, base, source };
         if let Some(candidate) = self.local.candidates.add_server_reflexive(&candidate) {
             // No pair of its own: its base is paired already (RFC 8445 §6.1.2.4).
             self.outbox.candidate(candidate.clone());
         }
     }
 
+    /// One address of a server has answered: nothing more is expected of the others.
+    pub(super) fn abandon_others(&mut self, now: Timestamp, answered: RequestId) {
+        let abandoned = self.gatherer.abandon_others(now, answered);
+        self.transactions.forget_requests(&abandoned);
+        self.dismiss_relays(now, |relay| relay.is_for(&abandoned));
+    }
+
     fn add_host_candidate(&mut self, now: Timestamp, opened: OpenedSocket) {
-        let candidate = self.local.candidates.add_host(opened.address, opened.rank);
+        let nat = &self.config.one_to_one_nat;
+        let base = opened.address;
+        let public = nat.public(base.ip());
+        let (as_host, as_reflexive) = match nat.candidates {
+            MappedCandidates::Host => (public, None),
+            MappedCandidates::ServerReflexive => (None, public),
+        };
+        let candidate = self.local.candidates.add_host(base, opened.rank, as_host);
         if self.config.transport_policy == IceTransportPolicy::Relay {
             // The socket serves to reach servers, and nothing else.
             return;
@@ -87,9 +103,16 @@ impl IceAgent {
         if let Some(candidate) = candidate {
             self.outbox.candidate(candidate.clone());
         }
+        if let Some(public) = as_reflexive {
+            let address = SocketAddr::new(public, base.port());
+            let candidate = ServerReflexive { address, base, source: ReflexiveSource::Configuration };
+            if let Some(candidate) = self.local.candidates.add_server_reflexive(&candidate) {
+                self.outbox.candidate(candidate.clone());
+            }
+        }
         let remotes: Vec<_> = self.remote.candidates.signalled_ids().collect();
         for remote in remotes {
-            self.pair(opened.address, remote, now);
+            self.pair(base, remote, now);
         }
     }
 

@@ -80,6 +80,7 @@ impl IceAgent {
         for request in self.gatherer.overdue_allocations(now) {
             self.give_up_relay(now, request);
         }
+        self.gatherer.climb_on(now);
     }
 
     /// RFC 8445 §8.1.2: "will not treat the lack of response to be a failure". The pair stays unchecked, unless nomination begins anew.

@@ -43,7 +43,7 @@ impl Gatherer {
         overdue.map(|(index, _)| RequestId(index)).collect()
     }
 
-    /// When a look-up or an allocation has taken too long.
+    /// When a look-up or an allocation has taken too long, or the next address of a server has its turn.
     pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
         if self.stage != Stage::Gathering {
             return None;
@@ -52,7 +52,7 @@ impl Gatherer {
             ServerAddresses::Resolving { until, .. } => Some(until),
             _ => None,
         });
-        lookups.chain(self.requests.iter().filter_map(give_up_at)).min()
+        lookups.chain(self.requests.iter().filter_map(give_up_at)).chain(self.next_climb()).min()
     }
 }
 

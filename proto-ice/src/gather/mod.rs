@@ -1,11 +1,12 @@
 //! Gathering: sockets, servers, and the requests from the one to the other (RFC 8445 §5.1.1).
 
+mod ladder;
 mod limits;
 mod outcome;
 mod server;
 mod socket;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use proto_machine::{InterfaceAddress, LookupId, Path, SocketError, SocketId, SocketRequest, Timestamp};
@@ -15,6 +16,7 @@ use crate::interface::{bind_address, is_link_local};
 use crate::report::{AttemptOutcome, ServerReport};
 use crate::turn::TurnCredentials;
 use crate::{CandidateError, RelayServer, StunServer};
+use ladder::{Climb, Ladder};
 use limits::{LOOKUP_TIMEOUT, MAXIMUM_RELAY_SOCKETS};
 pub(crate) use outcome::{Allocated, Answered, Failure};
 use server::{Aim, Request, RequestState, Server, ServerAddresses, Service};
@@ -37,8 +39,8 @@ pub(crate) struct Gatherer {
     /// Whether server-reflexive addresses are wanted.
     asks_for_bindings: bool,
     relay_sockets: RelaySockets,
-    /// Which ways to TURN servers have a socket of their own, or had.
-    separated: BTreeSet<(AddressRank, ServerIndex, SocketAddr)>,
+    /// Each server that is asked from somewhere, or was.
+    ladders: BTreeMap<Climb, Ladder>,
     stage: Stage,
     socket_requests: VecDeque<SocketRequest>,
 }
@@ -87,7 +89,7 @@ impl Gatherer {
             requests: Vec::new(),
             asks_for_bindings: true,
             relay_sockets: RelaySockets::Shared,
-            separated: BTreeSet::new(),
+            ladders: BTreeMap::new(),
             stage: Stage::New,
             socket_requests: VecDeque::new(),
         }
@@ -143,8 +145,8 @@ impl Gatherer {
                 self.plan_requests();
                 Some(OpenedSocket { address, rank })
             }
-            Purpose::Relay(RelaySocket { server, remote, started_at, .. }) => {
-                let request = Request::new(id, Path::udp(address, remote), server, Aim::Allocation);
+            Purpose::Relay(RelaySocket { rank, server, remote, started_at, .. }) => {
+                let request = Request::new(id, rank, Path::udp(address, remote), server, Aim::Allocation);
                 self.requests.push(Request { started_at, ..request });
                 None
             }
@@ -181,12 +183,13 @@ impl Gatherer {
         let is_this = |server: &&mut Server| matches!(server.addresses, ServerAddresses::Resolving { lookup: known, .. } if known == lookup);
         let server = self.servers.iter_mut().find(is_this)?;
         let error = match result {
-            Ok(found) if !found.is_empty() => {
-                server.resolved(found);
-                self.plan_requests();
-                return None;
+            Ok(found) => {
+                if server.resolved(found) {
+                    self.plan_requests();
+                    return None;
+                }
+                SocketError::NameNotFound.to_string()
             }
-            Ok(_) => SocketError::NameNotFound.to_string(),
             Err(error) => error.to_string(),
         };
         server.addresses = ServerAddresses::Unknown(error.clone());
@@ -205,13 +208,17 @@ impl Gatherer {
     }
 
     pub(crate) fn sent(&mut self, now: Timestamp, id: RequestId) {
-        if let Some(request) = self.requests.get_mut(id.0) {
-            request.started_at = request.started_at.or(Some(now));
-            request.state = match request.state {
-                RequestState::Mapped { .. } => RequestState::Refreshing,
-                _ => RequestState::Asking,
-            };
+        let Some(request) = self.requests.get_mut(id.0) else {
+            return;
+        };
+        if matches!(request.state, RequestState::Mapped { .. }) {
+            request.state = RequestState::Refreshing;
+            return;
         }
+        request.started_at = request.started_at.or(Some(now));
+        request.state = RequestState::Asking;
+        let climb = request.climb();
+        self.await_address(now, climb);
     }
 
     /// The credentials for a request that is for an allocation.
@@ -232,7 +239,7 @@ impl Gatherer {
         if !matches!(self.stage, Stage::Concluded | Stage::Released) {
             self.stage = Stage::Concluded;
             for request in self.requests.iter_mut().filter(|request| request.is_open()) {
-                request.end(now, RequestState::Over, AttemptOutcome::Abandoned);
+                request.abandon(now);
             }
             self.close_sockets(Socket::is_opening);
         }
@@ -253,7 +260,7 @@ impl Gatherer {
         self.stage = Stage::Released;
         for request in self.requests.iter_mut() {
             if request.is_open() {
-                request.end(now, RequestState::Over, AttemptOutcome::Abandoned);
+                request.abandon(now);
             }
             request.state = RequestState::Over;
         }
@@ -299,9 +306,8 @@ impl Gatherer {
         for (index, server) in (0..).map(ServerIndex).zip(&mut self.servers) {
             let is_wanted = self.asks_for_bindings || matches!(server.service, Service::Relay(..));
             let is_known = matches!(&server.addresses, ServerAddresses::Known(_));
-            let is_asked = self.requests.iter().any(|request| request.server == index);
-            let is_separated = self.separated.iter().any(|(_, known, _)| *known == index);
-            if is_wanted && is_known && !is_asked && !is_separated {
+            let is_asked = self.ladders.keys().any(|(_, known, _)| *known == index);
+            if is_wanted && is_known && !is_asked {
                 server.is_out_of_reach = true;
                 errors.push(unreachable(&server.url, "no address of this host can reach the server".to_owned()));
             }
@@ -324,44 +330,6 @@ impl Gatherer {
             _ => None,
         };
         self.requests.iter().filter_map(due).min()
-    }
-
-    /// Queues a request for every open socket and every server address that it can reach and has not been asked from there.
-    fn plan_requests(&mut self) {
-        if self.stage != Stage::Gathering {
-            return;
-        }
-        let mut separate = Vec::new();
-        for (&socket, state) in self.sockets.iter().filter(|(_, socket)| socket.is_candidate()) {
-            let Some(local) = state.open_address() else {
-                continue;
-            };
-            for (index, server) in (0..).map(ServerIndex).zip(&self.servers) {
-                let ServerAddresses::Known(addresses) = &server.addresses else {
-                    continue;
-                };
-                let is_relay = matches!(server.service, Service::Relay(..));
-                let is_separate = is_relay && self.relay_sockets == RelaySockets::Separate;
-                for &remote in addresses.iter().filter(|remote| can_ask(local, **remote)) {
-                    if is_separate {
-                        separate.push((local, state.rank(), index, remote));
-                    }
-                    let aim = if is_relay && !is_separate { Aim::Allocation } else { Aim::Binding };
-                    let path = Path::udp(local, remote);
-                    let is_planned = |request: &Request| request.path == path && request.server == index;
-                    let is_wanted = aim == Aim::Allocation || self.asks_for_bindings;
-                    if is_wanted && !self.requests.iter().any(is_planned) {
-                        self.requests.push(Request::new(socket, path, index, aim));
-                    }
-                }
-            }
-        }
-        for (local, rank, server, remote) in separate {
-            if self.separated.insert((rank, server, remote)) {
-                let relay = RelaySocket { rank, server, remote, earlier_attempts: 0, started_at: None };
-                self.open_relay_socket(local, relay);
-            }
-        }
     }
 
     /// Opens a socket for one allocation beside another socket. `false` if there are too many.

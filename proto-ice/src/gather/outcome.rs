@@ -7,7 +7,7 @@ use proto_machine::{SocketId, Timestamp};
 
 use super::limits::ALLOCATION_ATTEMPTS;
 use super::server::{Aim, Request, RequestState, Service};
-use super::socket::RelaySocket;
+use super::socket::{RelaySocket, Socket};
 use super::{Gatherer, RequestId, Stage, unreachable};
 use crate::CandidateError;
 use crate::candidates::{AddressRank, RelayRank, ServerIndex};
@@ -45,6 +45,16 @@ pub(crate) enum Failure {
     Silent,
     /// What it says is of no use, for this reason.
     Other(String),
+}
+
+impl Failure {
+    /// Whether another address of the same server may do better: this one is silent, broken (RFC 8489 §6.3.4: 5xx) or has no room (RFC 8656 §15: 486, 508).
+    fn is_of_one_address(&self) -> bool {
+        match self {
+            Self::Refused(code, _) => matches!(code, 486 | 500..),
+            Self::Silent | Self::Other(_) => true,
+        }
+    }
 }
 
 impl Gatherer {
@@ -118,7 +128,7 @@ impl Gatherer {
             Failure::Silent => AttemptOutcome::TimedOut,
             Failure::Other(text) => AttemptOutcome::Failed { code: None, text: text.clone() },
         };
-        let (index, base, socket) = (request.server, request.path.local, request.socket);
+        let (index, base, socket, climb) = (request.server, request.path.local, request.socket, request.climb());
         if was_first || matches!(request.state, RequestState::Allocated) {
             request.end(now, RequestState::Over, outcome);
         }
@@ -127,6 +137,9 @@ impl Gatherer {
         if !was_first {
             // The candidate is there already; its mapping may be lost, which its pairs will notice.
             return None;
+        }
+        if self.stage == Stage::Gathering && failure.is_of_one_address() {
+            self.climb(climb);
         }
         let report = |error_code, text: &str| CandidateError {
             address: Some(base.ip()),
@@ -139,12 +152,28 @@ impl Gatherer {
             Failure::Refused(code, text) => Some(report(*code, text)),
             Failure::Other(text) => Some(report(CandidateError::UNREACHABLE, text)),
             // W3C webrtc-pc §4.8.3: 701 comes if no host candidate can reach the server, which is known with the last request.
-            Failure::Silent => {
-                let is_reached_or_open =
-                    |request: &Request| request.server == index && !matches!(request.state, RequestState::Over);
-                let is_last = !self.requests.iter().any(is_reached_or_open);
-                is_last.then(|| unreachable(self.url(index), "the server does not answer".to_owned()))
-            }
+            Failure::Silent => self.is_given_up(index).then(|| self.silence(index)),
+        }
+    }
+
+    /// Whether a server has not answered and is not asked any more.
+    fn is_given_up(&self, index: ServerIndex) -> bool {
+        let is_reached_or_open =
+            |request: &Request| request.server == index && !matches!(request.state, RequestState::Over);
+        let is_opening =
+            |socket: &Socket| socket.is_opening() && socket.relay().is_some_and(|relay| relay.server == index);
+        !self.requests.iter().any(is_reached_or_open) && !self.sockets.values().any(is_opening)
+    }
+
+    /// The error of a server that says nothing, with the local address if it was asked from one alone.
+    fn silence(&self, index: ServerIndex) -> CandidateError {
+        let mut asked = self.requests.iter().filter(|request| request.server == index);
+        let first = asked.next().map(|request| request.path.local);
+        let only = first.filter(|first| asked.all(|request| request.path.local == *first));
+        CandidateError {
+            address: only.map(|only| only.ip()),
+            port: only.map(|only| only.port()),
+            ..unreachable(self.url(index), "the server does not answer".to_owned())
         }
     }
 
@@ -170,14 +199,14 @@ impl Gatherer {
         };
         let is_candidate = self.sockets.get(&request.socket).is_some_and(|socket| socket.is_candidate());
         if asks_for_bindings && is_candidate && request.aim == Aim::Allocation {
-            let refused = Request::new(request.socket, request.path, request.server, Aim::Binding);
+            let refused = Request::new(request.socket, request.rank, request.path, request.server, Aim::Binding);
             // The refusal stays in the report.
             self.requests.push(refused);
         }
     }
 
     /// A socket that leads to one server alone is of no use without an allocation there.
-    fn close_relay_socket(&mut self, id: SocketId) {
+    pub(super) fn close_relay_socket(&mut self, id: SocketId) {
         if self.sockets.get(&id).is_some_and(|socket| !socket.is_candidate()) {
             self.close_socket(id);
         }

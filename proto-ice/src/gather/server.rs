@@ -4,10 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use proto_machine::{LookupId, Path, SocketId, Timestamp};
 
-use crate::candidates::{RelayRank, ServerIndex};
+use crate::candidate::is_usable_remote;
+use crate::candidates::{AddressRank, RelayRank, ServerIndex};
 use crate::report::{AttemptGoal, AttemptOutcome, LookupOutcome, ServerAttempt, ServerReport};
 use crate::turn::TurnCredentials;
 use crate::{RelayServer, StunServer, StunServerHost};
+
+/// How many addresses of a name are used, of each family.
+const ADDRESSES_PER_FAMILY: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Server {
@@ -36,7 +40,7 @@ pub(super) enum ServerAddresses {
         lookup: LookupId,
         until: Timestamp,
     },
-    /// At most one of each family.
+    /// At most [`ADDRESSES_PER_FAMILY`] of each family, in the order in which they are asked.
     Known(Vec<SocketAddr>),
     /// The name leads nowhere, for this reason.
     Unknown(String),
@@ -46,6 +50,8 @@ pub(super) enum ServerAddresses {
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) socket: SocketId,
+    /// That of the candidate that the socket is, or was opened beside.
+    pub(super) rank: AddressRank,
     pub(super) path: Path,
     pub(super) server: ServerIndex,
     pub(super) aim: Aim,
@@ -57,7 +63,7 @@ pub(super) struct Request {
 }
 
 /// What is to come of a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Aim {
     Binding,
     Allocation,
@@ -94,11 +100,18 @@ impl Server {
         Self { url: url.to_owned(), port, addresses, service, is_out_of_reach: false }
     }
 
-    /// Takes in what its name has led to: the first address of each family.
-    pub(super) fn resolved(&mut self, addresses: &[IpAddr]) {
-        let first = |is_wanted: fn(&IpAddr) -> bool| addresses.iter().copied().find(is_wanted);
-        let found = [first(IpAddr::is_ipv6), first(IpAddr::is_ipv4)].into_iter().flatten();
-        self.addresses = ServerAddresses::Known(found.map(|ip| SocketAddr::new(ip, self.port)).collect());
+    /// Takes in what its name has led to: the first addresses of each family. Returned is whether there are any.
+    pub(super) fn resolved(&mut self, addresses: &[IpAddr]) -> bool {
+        let mut known: Vec<SocketAddr> = Vec::new();
+        for address in addresses.iter().map(|ip| SocketAddr::new(*ip, self.port)) {
+            let of_family = known.iter().filter(|known| known.is_ipv4() == address.is_ipv4()).count();
+            if of_family < ADDRESSES_PER_FAMILY && is_usable_remote(address) && !known.contains(&address) {
+                known.push(address);
+            }
+        }
+        let has_found = !known.is_empty();
+        self.addresses = ServerAddresses::Known(known);
+        has_found
     }
 
     pub(super) fn is_resolving(&self) -> bool {
@@ -120,9 +133,10 @@ impl Server {
 }
 
 impl Request {
-    pub(super) fn new(socket: SocketId, path: Path, server: ServerIndex, aim: Aim) -> Self {
+    pub(super) fn new(socket: SocketId, rank: AddressRank, path: Path, server: ServerIndex, aim: Aim) -> Self {
         Self {
             socket,
+            rank,
             path,
             server,
             aim,

@@ -9,6 +9,7 @@ use stun_types::attribute::{ErrorCode, Fingerprint, RawAttribute, XorSocketAddr}
 use stun_types::message::{MAGIC_COOKIE, MessageClass, MessageHeader, MessageType, Method, TransactionId};
 
 use super::credentials::LongTermKey;
+use crate::words::shown;
 
 /// The methods of RFC 8656 §17, and Binding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -163,11 +164,11 @@ impl<'a> TurnMessage<'a> {
         })
     }
 
-    /// Code and reason of an error response. The reason is cut to 128 characters, which is all that RFC 8489 §14.8 allows.
+    /// Code and reason of an error response (RFC 8489 §14.8).
     pub(crate) fn error(&self) -> Option<(u16, String)> {
         let value = self.value(attribute::ERROR_CODE)?;
         let error = ErrorCode::try_from(&RawAttribute::new(attribute::ERROR_CODE.into(), value)).ok()?;
-        Some((error.code(), error.reason().chars().take(128).collect()))
+        Some((error.code(), shown(error.reason())))
     }
 
     /// Where the bytes of the DATA attribute lie.

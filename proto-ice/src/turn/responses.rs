@@ -14,6 +14,7 @@ use super::framing::Framing;
 use super::message::{TurnMessage, attribute};
 use super::permissions::{Granted, Permissions};
 use super::transactions::{Discarded, Request, Transaction};
+use crate::words::shown;
 
 impl TurnClient {
     pub(super) fn take_response(&mut self, now: Timestamp, message: &TurnMessage<'_>) -> Result<(), TurnDropReason> {
@@ -253,7 +254,7 @@ impl TurnClient {
 
     fn learn_software(&mut self, message: &TurnMessage<'_>) {
         if self.software.is_none() {
-            self.software = message.text(attribute::SOFTWARE).map(|name| name.chars().take(128).collect());
+            self.software = message.text(attribute::SOFTWARE).map(shown);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proto_ice::{
     AddressPolicy, CandidateError, CandidateType, IceAgent, IceConfig, IceEvent, IceGatheringState, IceRole,
-    IceTransportState, InterfaceAddress, StunServer, StunServerHost,
+    IceTransportPolicy, IceTransportState, InterfaceAddress, StunServer, StunServerHost,
 };
 use proto_machine::{Machine, Seed, SocketError, SocketEvent, SocketId, SocketRequest};
 
@@ -64,6 +64,32 @@ fn item_09_priorities_follow_the_formula() {
     let candidates = world.nodes[LEFT].candidates();
     let priorities: Vec<_> = candidates.iter().map(|candidate| (candidate.kind, candidate.priority)).collect();
     assert_eq!(priorities, [(CandidateType::Host, 2_130_706_431), (CandidateType::ServerReflexive, 1_694_498_815)]);
+}
+
+/// Item 9 (RFC 8445 §5.1.2.2).
+#[test]
+fn item_09_host_is_preferred_over_peer_reflexive_over_server_reflexive_over_relayed() {
+    let mut setup = behind_nat(vec![], false, ServerBehaviour::Answers);
+    setup.sides[LEFT].config.turn_servers = crate::relay::with_relay(IceTransportPolicy::All).turn_servers;
+    let mut world = World::idle(setup);
+    crate::relay::turn_server(&mut world);
+    world.begin();
+    world.run_for(Duration::from_secs(1));
+    let mut lone = Lone::new(IceRole::Controlling);
+    lone.add_host(PEER);
+    lone.run_for_millis(50);
+    let check = lone.take_checks_to(PEER).remove(0);
+    lone.succeed_as(&check, "203.0.113.77:1".parse().unwrap());
+    let candidates = world.nodes[LEFT].candidates().into_iter().chain(lone.agent.local_candidates().cloned());
+    let preferences: BTreeSet<(u32, CandidateType)> =
+        candidates.map(|candidate| (candidate.priority >> 24, candidate.kind)).collect();
+    let expected = [
+        (0, CandidateType::Relayed),
+        (100, CandidateType::ServerReflexive),
+        (110, CandidateType::PeerReflexive),
+        (126, CandidateType::Host),
+    ];
+    assert_eq!(preferences, BTreeSet::from(expected));
 }
 
 /// Item 9 (RFC 8445 §5.1.2): unique, and in 1 to 2^31 - 1.
@@ -217,6 +243,106 @@ fn a_server_is_found_by_name_and_asked_in_each_family() {
     let asked: BTreeSet<_> = world.sent.iter().map(|sent| sent.path.remote.to_string()).collect();
     assert_eq!(asked, BTreeSet::from([SERVER.to_owned(), "[2001:db8::1]:3478".to_owned()]));
     assert_eq!(world.nodes[LEFT].candidates().len(), 3, "two host candidates, and one behind the NAT");
+}
+
+/// A world whose name leads to these addresses, of which only the servers of [`behind_nat`] exist.
+fn with_addresses(addresses: &[&str]) -> Setup {
+    let mut setup = behind_nat(vec![named("stun.example")], false, ServerBehaviour::Answers);
+    setup.names.insert("stun.example".to_owned(), addresses.iter().map(|ip| ip.parse().unwrap()).collect());
+    setup
+}
+
+/// When each address of a server was asked first, in milliseconds.
+fn asked(world: &World) -> Vec<(String, u64)> {
+    let mut asked: Vec<(String, u64)> = Vec::new();
+    for sent in &world.sent {
+        let remote = sent.path.remote.ip().to_string();
+        if !asked.iter().any(|(known, _)| *known == remote) {
+            asked.push((remote, sent.at.as_nanos() / 1_000_000));
+        }
+    }
+    asked
+}
+
+#[test]
+fn the_next_address_of_a_name_is_asked_when_one_says_nothing_for_a_second() {
+    let mut world = gathered(with_addresses(&["203.0.113.8", "203.0.113.9", "203.0.113.1", "203.0.113.2"]));
+    let expected = [("203.0.113.8", 0), ("203.0.113.9", 1_000), ("203.0.113.1", 2_000)];
+    assert_eq!(asked(&world), expected.map(|(address, at)| (address.to_owned(), at)));
+    assert_eq!(errors(&world), [], "the server has answered");
+    assert_eq!(world.nodes[LEFT].candidates().len(), 2);
+    // The first answer ends it: nothing more goes to the silent ones, and nobody waits for them.
+    let silent =
+        |sent: &&crate::world::Sent| ["203.0.113.8", "203.0.113.9"].contains(&&*sent.path.remote.ip().to_string());
+    assert_eq!(world.sent.iter().filter(silent).count(), 3 + 2);
+    let report = world.agent(LEFT).report();
+    let completed = report.times.gathering_completed.unwrap() - proto_machine::Timestamp::ZERO;
+    assert_eq!(completed, Duration::from_millis(2_020));
+    let outcomes: Vec<_> = report.servers[0].attempts.iter().map(|attempt| attempt.outcome.to_string()).collect();
+    assert_eq!(outcomes[..2], ["not needed any more", "not needed any more"]);
+}
+
+#[test]
+fn a_name_with_silent_addresses_alone_is_given_up_with_one_error_and_without_a_stall() {
+    let addresses = ["203.0.113.8", "203.0.113.9", "203.0.113.10", "203.0.113.11", "203.0.113.12", "203.0.113.13"];
+    let world = gathered(with_addresses(&addresses));
+    let asked = asked(&world);
+    assert_eq!(asked.len(), 4, "four of a family: {asked:?}");
+    let base = world.nodes[LEFT].socket();
+    let expected = CandidateError {
+        address: Some(base.ip()),
+        port: Some(base.port()),
+        url: Some("stun:stun.example".to_owned()),
+        error_code: 701,
+        error_text: "the server does not answer".to_owned(),
+    };
+    assert_eq!(errors(&world), [expected]);
+    let complete = IceEvent::GatheringStateChange(IceGatheringState::Complete);
+    let (at, _) = world.nodes[LEFT].events.iter().find(|(_, event)| *event == complete).unwrap();
+    assert_eq!(at.as_nanos() / 1_000_000, 3_000 + 11_500);
+}
+
+#[test]
+fn an_address_of_a_name_that_fails_is_followed_by_the_next_at_once() {
+    let mut setup = with_addresses(&["203.0.113.1", "203.0.113.2"]);
+    setup.stun_servers[0].behaviour = ServerBehaviour::Refuses(500);
+    let world = gathered(setup);
+    // The round trip to the first, or one Ta if that is longer.
+    assert_eq!(asked(&world), [("203.0.113.1".to_owned(), 0), ("203.0.113.2".to_owned(), 50)]);
+    assert_eq!(world.nodes[LEFT].candidates().len(), 2);
+    let codes: Vec<u16> = errors(&world).iter().map(|error| error.error_code).collect();
+    assert_eq!(codes, [500]);
+}
+
+#[test]
+fn an_address_that_answers_after_another_of_its_name_yields_no_second_candidate() {
+    let config = IceConfig { stun_servers: vec![named("stun.example")], ..IceConfig::default() };
+    let mut lone = Lone::without_peer(IceRole::Controlling, config, &["192.0.2.1"]);
+    let lookup = lone.socket_requests.iter().find_map(|request| match request {
+        SocketRequest::Resolve { lookup, .. } => Some(*lookup),
+        _ => None,
+    });
+    let result = Ok(vec!["203.0.113.1".parse().unwrap(), "203.0.113.2".parse().unwrap()]);
+    lone.agent.handle_socket_event(lone.now, SocketEvent::Resolved { lookup: lookup.unwrap(), result });
+    lone.run_for_millis(1_100);
+    let requests = lone.take_sent();
+    let (first, second) = (requests.first().unwrap(), requests.last().unwrap());
+    assert_eq!((first.path.remote, second.path.remote), (SERVER.parse().unwrap(), OTHER_SERVER.parse().unwrap()));
+    for (request, mapped) in [(second, "203.0.113.77:2"), (first, "203.0.113.77:1")] {
+        let mapped = mapped.parse().unwrap();
+        let answer = crate::messages::server_answer(&request.bytes, mapped, ServerBehaviour::Answers).unwrap();
+        lone.receive_on(request.path, &answer);
+    }
+    let candidates: Vec<String> = lone.agent.local_candidates().map(|local| local.address.to_string()).collect();
+    assert_eq!(candidates, ["192.0.2.1:5000", "203.0.113.77:2"]);
+}
+
+#[test]
+fn a_name_that_leads_to_addresses_nobody_can_send_to_leads_nowhere() {
+    let world = gathered(with_addresses(&["0.0.0.0", "224.0.0.1", "::", "::ffff:203.0.113.1"]));
+    let texts: Vec<String> = errors(&world).into_iter().map(|error| error.error_text).collect();
+    assert_eq!(texts, ["the host name has no address"]);
+    assert_eq!(world.sent, []);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Items 31 and 32: when it has failed, and what comes too late.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_ice::{
-    AddRemoteCandidateError, CandidatePairState, DropReason, IceConfig, IceRole, IceTransportState, PairFailure,
+    AddRemoteCandidateError, CandidatePairState, DropReason, IceConfig, IceEvent, IceRole, IceTransportState,
+    PairFailure,
 };
 use proto_machine::{Machine, SocketEvent, SocketRequest};
 
@@ -198,4 +200,24 @@ fn the_states_of_a_successful_connection_are_checking_connected_and_completed() 
     let mut world = World::new(Setup { signalling: Signalling::WithoutEnd, ..Setup::default() });
     world.run_for(Duration::from_secs(5));
     assert_eq!(world.nodes[LEFT].states(), [IceTransportState::Checking, IceTransportState::Connected]);
+}
+
+/// Item 32 (RFC 8838 §17): of one component, the order of discovery is the one to keep.
+#[test]
+fn item_32_candidates_are_told_in_the_order_of_their_discovery_and_their_end_behind_them() {
+    let addresses = ["192.0.2.1", "192.0.2.2", "2001:db8::1"];
+    let mut lone = Lone::with(IceRole::Controlling, IceConfig::default(), &addresses);
+    lone.run_for_millis(100);
+    let told: Vec<Option<SocketAddr>> = lone
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            IceEvent::LocalCandidate(candidate) => Some(Some(candidate.address)),
+            IceEvent::EndOfCandidates => Some(None),
+            _ => None,
+        })
+        .collect();
+    let found = lone.agent.local_candidates().map(|candidate| Some(candidate.address));
+    assert_eq!(told, found.chain([None]).collect::<Vec<_>>());
+    assert_eq!(told.len(), 4);
 }

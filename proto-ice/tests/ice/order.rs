@@ -57,6 +57,36 @@ fn every_third_check_goes_to_the_pair_of_the_highest_priority_whatever_is_likely
     assert_eq!(remotes, ["203.0.113.1", "203.0.113.2", "10.1.1.1", "203.0.113.3", "10.1.2.1"]);
 }
 
+/// Item 13 (RFC 8421 §4): "an IPv4 address candidate is always present after a small sequence of IPv6 candidates". What works here is the worst pair of 37.
+#[test]
+fn item_13_no_family_waits_for_a_long_run_of_checks_of_the_other() {
+    let local: Vec<String> =
+        (1..=6).map(|number| format!("2001:db8::{number}")).chain(["10.0.0.2".to_owned()]).collect();
+    let theirs: Vec<String> = (1..=6).map(|number| format!("[2001:db8:1::{number}]:1")).collect();
+    let [local, theirs] = [&local, &theirs].map(|all| all.iter().map(String::as_str).collect::<Vec<_>>());
+    let order = order(&local, &theirs, Some("203.0.113.1:1"));
+    assert_eq!(order.len(), 37, "every pair is checked");
+    assert_eq!(position(&order, "203.0.113.1:1".parse().unwrap(), |_| true), Some(2));
+}
+
+/// Item 13, with as many pairs of one family as of the other: neither waits for more than two checks.
+#[test]
+fn item_13_families_take_turns_in_the_order_of_checks_whatever_the_priorities_of_the_peer() {
+    let local = ["2001:db8::1", "2001:db8::2", "2001:db8::3", "10.0.0.1", "10.0.0.2", "10.0.0.3"];
+    let ipv6 = ["[2001:db8:1::1]:1", "[2001:db8:1::2]:1", "[2001:db8:1::3]:1"];
+    let ipv4 = ["203.0.113.1:1", "203.0.113.2:1", "203.0.113.3:1"];
+    for theirs in [[ipv6, ipv4].concat(), [ipv4, ipv6].concat()] {
+        let order = order(&local, &theirs, None);
+        assert_eq!(order.len(), 18);
+        let families: Vec<bool> = order.iter().map(|path| path.remote.is_ipv6()).collect();
+        let runs: Vec<usize> = families.chunk_by(|one, other| one == other).map(<[bool]>::len).collect();
+        // Once all pairs of one family have been checked, the rest of the other follows.
+        let (_rest, before) = runs.split_last().unwrap();
+        assert!(before.iter().all(|run| *run <= 2), "{runs:?}");
+        assert!(before.len() >= 6, "{runs:?}");
+    }
+}
+
 /// RFC 8445 §6.1.4.2.
 #[test]
 fn pairs_that_are_as_likely_as_each_other_are_checked_by_priority() {

@@ -8,7 +8,10 @@ use proto_ice::{
     IceTransportPolicy, IceTransportState, StunServer, StunServerHost,
 };
 use proto_machine::{SocketId, Timestamp};
+use stun_types::message::MessageClass;
 
+use crate::lone::Lone;
+use crate::messages::Forge;
 use crate::relay::{errors, exchange, server, turn_server, with_relay, with_turn};
 use crate::world::{LEFT, Nat, RIGHT, Sent, Setup, Side, Signalling, World};
 
@@ -122,6 +125,33 @@ fn a_name_that_is_not_resolved_in_time_is_reported_and_given_up() {
     assert_eq!(codes(&errors), [(701, "the look-up of the name takes too long")]);
     assert_eq!(gathered_at(&world), Some(Timestamp::ZERO + 10 * SECOND));
     assert!(world.agent(LEFT).report().verdict.contains("turn:203.0.113.5: the look-up of the name takes too long"));
+}
+
+/// The name of the TURN server leads to these addresses; that of [`with_turn`] is 203.0.113.5.
+fn named_relay(policy: IceTransportPolicy, addresses: &[&str]) -> Setup {
+    let mut config = with_relay(policy);
+    config.turn_servers[0].host = StunServerHost::Name("turn.example".to_owned());
+    let mut setup = gathering(config);
+    setup.names.insert("turn.example".to_owned(), addresses.iter().map(|ip| ip.parse().unwrap()).collect());
+    setup
+}
+
+#[test]
+fn a_turn_server_is_reached_at_the_address_of_its_name_that_answers() {
+    for is_separate in [false, true] {
+        let mut world = World::idle(named_relay(IceTransportPolicy::All, &["203.0.113.8", "203.0.113.5"]));
+        turn_server(&mut world);
+        if is_separate {
+            world.agent(LEFT).separate_relay_sockets();
+        }
+        world.begin();
+        world.run_for(2 * SECOND);
+        assert_eq!(errors(&world.nodes[LEFT]), []);
+        assert!(kinds(&world).contains(&CandidateType::Relayed));
+        assert_eq!(server(&mut world).relayed_addresses().count(), 2, "one allocation, in both families");
+        assert!(gathered_at(&world).is_some_and(|at| at < Timestamp::ZERO + 2 * SECOND));
+        assert_eq!(world.nodes[LEFT].sockets.len(), if is_separate { 2 } else { 1 }, "sockets of no use are closed");
+    }
 }
 
 /// It answers just in time, and then not any more.
@@ -280,4 +310,37 @@ fn sockets_for_relays_and_refused_peers_are_bounded() {
     }
     world.run_for(30 * SECOND);
     assert_eq!(world.agent(LEFT).report().refused_peers.len(), 16);
+}
+
+/// RFC 8489 §14.8. Some servers pad their words with NUL; any may send what a terminal obeys.
+#[test]
+fn the_words_of_a_server_are_shown_without_what_cannot_be_seen_and_no_longer_than_the_standard_allows() {
+    const BINDING_ERROR: [u8; 2] = [0x01, 0x11];
+    const ALLOCATE_ERROR: [u8; 2] = [0x01, 0x13];
+    let mut config = with_relay(IceTransportPolicy::All);
+    config.stun_servers.push(StunServer {
+        host: StunServerHost::Address("203.0.113.1".parse().unwrap()),
+        port: 3_478,
+        url: "stun:203.0.113.1".to_owned(),
+    });
+    let mut lone = Lone::with(IceRole::Controlling, config, &["192.0.2.1"]);
+    lone.run_for_millis(60);
+    let words = [b"Not\x1b[31m for you\0\0".to_vec(), "é".repeat(200).into_bytes()];
+    let answers = [BINDING_ERROR, ALLOCATE_ERROR].into_iter().zip(&words);
+    for (request, (kind, words)) in lone.take_sent().into_iter().zip(answers) {
+        let transaction = u128::from_be_bytes([&[0; 4], &request.bytes[8..20]].concat().try_into().unwrap());
+        let value = [&[0, 0, 4, 3], words.as_slice()].concat();
+        let answer = Forge::new(MessageClass::Error, transaction).with(0x0009, &value).without_fingerprint();
+        let mut answer = answer.build();
+        answer[..2].copy_from_slice(&kind);
+        lone.receive_on(request.path, &answer);
+    }
+    let text = |event: &IceEvent| match event {
+        IceEvent::CandidateError(error) => Some((error.error_code, error.error_text.clone())),
+        _ => None,
+    };
+    let texts: Vec<_> = lone.events.iter().filter_map(text).collect();
+    assert_eq!(texts, [(403, "Not[31m for you".to_owned()), (403, "é".repeat(127))]);
+    let report = lone.agent.report();
+    assert!(!report.verdict.chars().chain(report.to_string().replace('\n', "").chars()).any(char::is_control));
 }
