@@ -62,6 +62,11 @@ impl<S: 'static> Host<S> {
         sockets
     }
 
+    /// The network that a socket with this address is in.
+    pub(super) fn network_of_socket(&self, address: SocketAddr) -> Option<NetworkId> {
+        self.network_of(address.ip()).filter(|_| self.is_bound(address))
+    }
+
     pub(super) fn is_bound(&self, address: SocketAddr) -> bool {
         self.bound.contains(&address)
     }

@@ -32,6 +32,10 @@ impl Probe {
         self.actions.push_back(Action::Send(Path::udp(local, remote), length));
     }
 
+    pub(crate) fn close(&mut self, socket: SocketId) {
+        self.actions.push_back(Action::Request(SocketRequest::Close { socket }));
+    }
+
     pub(crate) fn look_up(&mut self, name: &str) {
         self.actions.push_back(Action::Request(SocketRequest::Resolve { lookup: LookupId(0), host: name.to_owned() }));
     }

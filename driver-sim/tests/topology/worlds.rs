@@ -158,6 +158,29 @@ fn an_interface_goes_and_comes_at_a_moment_of_the_worlds_time() {
 }
 
 #[test]
+fn nothing_leaves_from_an_interface_that_is_gone() {
+    let (mut world, _, [alice, bob]) = world(HOMES, ["alice", "bob"]);
+    send(&mut world, alice, "10.0.0.2:5000", BOB);
+    assert_eq!(received(&world, bob), 1);
+    world.remove_interface(alice.id(), at("10.0.0.2:0").ip()).unwrap();
+    send(&mut world, alice, "10.0.0.2:5000", BOB);
+    assert_eq!(received(&world, bob), 1);
+    let expected = "node0 10.0.0.2:5000 -> 198.51.100.7:5000 not sent: no socket is there";
+    assert!(world.transcript().to_string().contains(expected), "{}", world.transcript());
+}
+
+#[test]
+fn nothing_leaves_from_a_socket_that_is_closed_or_was_never_bound() {
+    let (mut world, _, [alice, bob]) = world(HOMES, ["alice", "bob"]);
+    send(&mut world, alice, "198.51.100.2:6000", BOB);
+    world.command(alice, |probe, _| probe.close(SocketId(2)));
+    send(&mut world, alice, "198.51.100.2:5000", BOB);
+    assert_eq!(received(&world, bob), 0);
+    send(&mut world, alice, "10.0.0.2:5000", BOB);
+    assert_eq!(received(&world, bob), 1);
+}
+
+#[test]
 fn a_mapping_that_expires_while_a_datagram_is_under_way_drops_it() {
     let (mut world, _, [alice, bob]) = world(HOMES, ["alice", "bob"]);
     world.set_default_link(LinkConfig { delay: Duration::from_secs(10), ..LinkConfig::default() });
