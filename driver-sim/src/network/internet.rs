@@ -291,6 +291,10 @@ impl Internet {
         }
     }
 
+    pub(crate) fn has_middlebox(&self, id: MiddleboxId) -> bool {
+        id.0 < self.gateways.len()
+    }
+
     /// A middlebox forgets all that it has seen.
     ///
     /// # Errors

@@ -181,6 +181,30 @@ fn nothing_leaves_from_a_socket_that_is_closed_or_was_never_bound() {
 }
 
 #[test]
+fn a_default_that_is_set_later_holds_for_every_link_without_a_configuration_of_its_own() {
+    let (mut world, _, [alice, bob]) = world("alice host 192.0.2.1\nbob host 198.51.100.7", ["alice", "bob"]);
+    let delayed = |milliseconds| LinkConfig { delay: Duration::from_millis(milliseconds), ..LinkConfig::default() };
+    let exchange = |world: &mut World<()>| {
+        let begin = world.now();
+        send(world, alice, "192.0.2.1:5000", BOB);
+        let there = world.node(bob).received.last().unwrap().0 - begin;
+        let begin = world.now();
+        send(world, bob, BOB, "192.0.2.1:5000");
+        [there, world.node(alice).received.last().unwrap().0 - begin].map(|time| time.as_millis())
+    };
+    world.set_default_link(delayed(10));
+    assert_eq!(exchange(&mut world), [10, 10]);
+    let there = LinkName::Between { from: alice.id(), to: bob.id() };
+    world.cut(there);
+    world.restore(there);
+    world.set_default_link(delayed(20));
+    assert_eq!(exchange(&mut world), [20, 20]);
+    world.configure(there, delayed(5));
+    world.set_default_link(delayed(30));
+    assert_eq!(exchange(&mut world), [5, 30]);
+}
+
+#[test]
 fn a_mapping_that_expires_while_a_datagram_is_under_way_drops_it() {
     let (mut world, _, [alice, bob]) = world(HOMES, ["alice", "bob"]);
     world.set_default_link(LinkConfig { delay: Duration::from_secs(10), ..LinkConfig::default() });
