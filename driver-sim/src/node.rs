@@ -88,7 +88,7 @@ impl fmt::Display for NodeId {
 /// world.run_until(Timestamp::from_millis(1_000), |world| nodes.iter().all(|node| world.node(*node).heard == 12)).unwrap();
 /// ```
 pub trait Node<S>: Any {
-    /// The world has begun.
+    /// The world has begun, or the node was added or [restarted](crate::World::restart) later.
     fn handle_start(&mut self, now: Timestamp);
 
     /// A datagram has arrived.

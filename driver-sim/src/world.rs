@@ -418,11 +418,22 @@ impl<S: 'static> World<S> {
         result
     }
 
-    /// Closes all sockets of a node's host, as the end of its program does. What is started there next is given the same ports again.
-    pub fn close_sockets(&mut self, node: NodeId) {
-        if let Some(host) = self.hosts.get_mut(node.0) {
-            host.close_all();
-        }
+    /// Ends the program of a host, and starts this one in its place: the sockets are closed, and the new node is told its interfaces and begins. It is given the same ports again.
+    /// Datagrams and signals that are under way to the old one reach the new one, answers to its look-ups do not.
+    ///
+    /// # Panics
+    ///
+    /// As [`command`](Self::command).
+    #[expect(clippy::expect_used, reason = "documented: a handle of another world is a mistake of the caller")]
+    pub fn restart<N: Node<S>>(&mut self, handle: Handle<N>, node: N) {
+        self.ensure_started();
+        let id = handle.id;
+        let host = &mut self.hosts[id.0];
+        host.close_all();
+        let old: &mut dyn Any = &mut *host.node;
+        *old.downcast_mut().expect("the handle is of this world") = node;
+        self.queue.retain(|_, delivery| !matches!(delivery, Delivery::SocketEvent { to, .. } if *to == id));
+        self.start(id);
     }
 
     /// Runs until `condition` is true, which is looked at after every step, and returns the moment.

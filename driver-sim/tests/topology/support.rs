@@ -28,6 +28,11 @@ enum Action {
 }
 
 impl Probe {
+    /// With sockets at these addresses.
+    pub(crate) fn at(addresses: &[&str]) -> Self {
+        Self { addresses: addresses.iter().map(|address| at(address)).collect(), ..Self::default() }
+    }
+
     pub(crate) fn send(&mut self, local: SocketAddr, remote: SocketAddr, length: usize) {
         self.actions.push_back(Action::Send(Path::udp(local, remote), length));
     }

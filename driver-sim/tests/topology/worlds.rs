@@ -181,6 +181,26 @@ fn nothing_leaves_from_a_socket_that_is_closed_or_was_never_bound() {
 }
 
 #[test]
+fn a_program_that_is_started_again_knows_its_interfaces_and_has_its_sockets_and_no_answers_to_the_old_one() {
+    let text = "alice host 192.0.2.1 192.0.2.9\nbob host 198.51.100.7\nslow.example.org dns 192.0.2.5 delay 40ms";
+    let (mut world, _, [alice, bob]) = world(text, ["alice", "bob"]);
+    world.command(alice, |probe, _| probe.look_up("slow.example.org"));
+    send(&mut world, bob, BOB, "192.0.2.1:5000");
+    assert_eq!((received(&world, alice), world.node(alice).resolved.len()), (1, 1));
+    world.command(alice, |probe, _| probe.look_up("slow.example.org"));
+    world.remove_interface(alice.id(), at("192.0.2.9:0").ip()).unwrap();
+    world.restart(alice, Probe::at(&["192.0.2.1:5000"]));
+    send(&mut world, bob, BOB, "192.0.2.1:5000");
+    send(&mut world, alice, "192.0.2.1:5000", BOB);
+    let probe = world.node(alice);
+    assert_eq!(
+        (received(&world, alice), received(&world, bob), probe.resolved.len(), probe.failed.len()),
+        (1, 1, 0, 0)
+    );
+    assert_eq!(probe.interfaces, Some(vec![InterfaceAddress::new(at("192.0.2.1:0").ip())]));
+}
+
+#[test]
 fn a_default_that_is_set_later_holds_for_every_link_without_a_configuration_of_its_own() {
     let (mut world, _, [alice, bob]) = world("alice host 192.0.2.1\nbob host 198.51.100.7", ["alice", "bob"]);
     let delayed = |milliseconds| LinkConfig { delay: Duration::from_millis(milliseconds), ..LinkConfig::default() };
