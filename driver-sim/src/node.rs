@@ -119,11 +119,12 @@ pub trait Node<S>: Any {
 /// What a node wants done.
 #[derive(Debug)]
 pub enum NodeAction<S> {
-    /// Send the datagrams in the buffer.
+    /// Send the datagrams in the buffer, from an address where the node has a socket; from elsewhere nothing leaves, and the transcript says so.
     Transmit(Transmit),
-    /// Open or close a socket, look up a name.
+    /// Open or close a socket, look up a name. A socket has one address of the host: to bind the unspecified one fails with
+    /// [`AddressNotAvailable`](proto_machine::SocketError::AddressNotAvailable). A socket that is opened under the number of another one takes its place.
     Socket(SocketRequest),
-    /// Tell another node something beside the network.
+    /// Tell another node something beside the network. The world panics if there is no such node.
     Signal {
         /// Whom.
         to: NodeId,

@@ -82,7 +82,10 @@ impl<S: 'static> Host<S> {
         if !self.bound.insert(address) {
             return Err(SocketError::AddressInUse);
         }
-        self.sockets.insert(socket, address);
+        // A number that is used again names the new socket alone.
+        if let Some(old) = self.sockets.insert(socket, address) {
+            self.bound.remove(&old);
+        }
         Ok(address)
     }
 

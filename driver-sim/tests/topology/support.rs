@@ -37,6 +37,10 @@ impl Probe {
         self.actions.push_back(Action::Send(Path::udp(local, remote), length));
     }
 
+    pub(crate) fn bind(&mut self, socket: SocketId, local: SocketAddr) {
+        self.actions.push_back(Action::Request(SocketRequest::BindUdp { socket, local }));
+    }
+
     pub(crate) fn close(&mut self, socket: SocketId) {
         self.actions.push_back(Action::Request(SocketRequest::Close { socket }));
     }

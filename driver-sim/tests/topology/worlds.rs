@@ -181,6 +181,29 @@ fn nothing_leaves_from_a_socket_that_is_closed_or_was_never_bound() {
 }
 
 #[test]
+fn a_socket_under_the_number_of_another_one_takes_its_place() {
+    let (mut world, _, [alice, bob]) = world("alice host 192.0.2.1\nbob host 198.51.100.7", ["alice", "bob"]);
+    world.command(alice, |probe, _| probe.bind(SocketId(0), at("192.0.2.1:6000")));
+    send(&mut world, bob, BOB, "192.0.2.1:5000");
+    send(&mut world, alice, "192.0.2.1:5000", BOB);
+    assert_eq!([received(&world, alice), received(&world, bob)], [0, 0]);
+    send(&mut world, bob, BOB, "192.0.2.1:6000");
+    assert_eq!(received(&world, alice), 1);
+    // The old address is free, for a socket of another number.
+    world.command(alice, |probe, _| probe.bind(SocketId(1), at("192.0.2.1:5000")));
+    send(&mut world, bob, BOB, "192.0.2.1:5000");
+    assert_eq!((received(&world, alice), world.node(alice).failed.len()), (2, 0));
+}
+
+#[test]
+fn the_unspecified_address_cannot_be_bound() {
+    let (mut world, _, [alice]) = world("alice host 192.0.2.1", ["alice"]);
+    world.command(alice, |probe, _| probe.bind(SocketId(1), at("0.0.0.0:6000")));
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.node(alice).failed, [(SocketId(1), SocketError::AddressNotAvailable)]);
+}
+
+#[test]
 fn a_program_that_is_started_again_knows_its_interfaces_and_has_its_sockets_and_no_answers_to_the_old_one() {
     let text = "alice host 192.0.2.1 192.0.2.9\nbob host 198.51.100.7\nslow.example.org dns 192.0.2.5 delay 40ms";
     let (mut world, _, [alice, bob]) = world(text, ["alice", "bob"]);
