@@ -65,7 +65,7 @@
 //! players in forty lines. A test then
 //!
 //! 1. builds a world from a seed, runs it [until something is true](World::run_until) with a limit in virtual time, and looks at its nodes; [`World::at`] breaks something on the way:
-//!    [a link](World::configure), [a partition](World::cut), [an interface](World::remove_interface), [the mappings of a NAT](network::Internet::reboot).
+//!    [a link](World::configure), [a partition](World::cut), [an interface](World::remove_interface), [the mappings of a NAT](network::Internet::reboot), [a program](World::restart).
 //! 2. does that [for many seeds](for_seeds); the one that fails prints the line that runs it alone.
 //! 3. looks closer at that one, in its [transcript](World::transcript) and in [packet traces](World::record) for the usual tools.
 //!

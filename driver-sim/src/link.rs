@@ -45,7 +45,7 @@ pub struct LinkConfig {
     pub reordering: Probability,
     /// The most that a reordered datagram is late.
     pub reordering_delay: Duration,
-    /// How many are damaged: a bit flipped, the end cut off, or a byte too many.
+    /// How many are damaged: a bit flipped, the end cut off, or one to four bytes appended.
     pub corruption: Probability,
     /// Losses that come in bursts, beside the independent ones.
     pub burst_loss: Option<BurstLoss>,
@@ -118,6 +118,8 @@ enum Weather {
 #[derive(Debug)]
 pub(crate) struct Link {
     config: LinkConfig,
+    /// Whether that is its own, rather than the default.
+    is_configured: bool,
     rng: Rng,
     /// No datagram in order arrives before this one.
     last_arrival: Timestamp,
@@ -129,9 +131,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(config: LinkConfig, seed: Seed) -> Self {
+    /// A link that behaves as the default says.
+    pub(crate) fn new(default: LinkConfig, seed: Seed) -> Self {
         Self {
-            config,
+            config: default,
+            is_configured: false,
             rng: seed.into_rng(),
             last_arrival: Timestamp::ZERO,
             continuity: Continuity::Whole,
@@ -140,8 +144,30 @@ impl Link {
         }
     }
 
-    pub(crate) fn set_config(&mut self, config: LinkConfig) {
+    /// Gives it a configuration of its own. What waits in its queue goes on waiting, as bytes, and leaves at the new rate; arrivals that are settled stay.
+    pub(crate) fn set_config(&mut self, now: Timestamp, config: LinkConfig) {
+        self.is_configured = true;
+        self.change(now, config);
+    }
+
+    /// Gives it another default, unless it has a configuration of its own.
+    pub(crate) fn set_default(&mut self, now: Timestamp, default: LinkConfig) {
+        if !self.is_configured {
+            self.change(now, default);
+        }
+    }
+
+    fn change(&mut self, now: Timestamp, config: LinkConfig) {
+        let waiting = self.waiting(now);
         self.config = config;
+        let time = config.bottleneck.map_or(Duration::ZERO, |bottleneck| bottleneck.rate.time_for(waiting));
+        self.busy_until = now.saturating_add(time);
+    }
+
+    /// How many bytes are in the queue.
+    fn waiting(&self, now: Timestamp) -> usize {
+        let time = self.busy_until.saturating_since(now);
+        self.config.bottleneck.map_or(0, |bottleneck| bottleneck.rate.bytes_in(time))
     }
 
     pub(crate) fn set_continuity(&mut self, continuity: Continuity) {
@@ -164,8 +190,7 @@ impl Link {
             return None;
         }
         let Some(Bottleneck { rate, queue_bytes }) = self.config.bottleneck else { return Some(now) };
-        let waiting = rate.bytes_in(self.busy_until.saturating_since(now));
-        if waiting.saturating_add(size) > queue_bytes {
+        if self.waiting(now).saturating_add(size) > queue_bytes {
             return None;
         }
         self.busy_until = self.busy_until.max(now).saturating_add(rate.time_for(size));
@@ -201,7 +226,11 @@ impl Link {
         let position = usize::try_from(self.rng.below(datagram.len() as u64)).unwrap_or(0);
         match self.rng.below(3) {
             0 => datagram.truncate(position),
-            1 => datagram.push(0),
+            1 => {
+                let bytes: [u8; 4] = self.rng.bytes();
+                let count = usize::try_from(self.rng.below(4)).unwrap_or(0) + 1;
+                datagram.extend(bytes.into_iter().take(count));
+            }
             _ => {
                 if let Some(byte) = datagram.get_mut(position) {
                     *byte ^= 1 << self.rng.below(8);
@@ -227,6 +256,8 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Ordering;
+
     use super::*;
 
     /// An IP packet of an ordinary size.
@@ -315,8 +346,81 @@ mod tests {
         let mut link = link(with_mtu(SIZE));
         assert_eq!(link.arrivals(Timestamp::ZERO, SIZE).count(), 1);
         assert_eq!(link.arrivals(Timestamp::ZERO, SIZE + 1).count(), 0);
-        link.set_config(with_mtu(SIZE - 1));
+        link.set_config(Timestamp::ZERO, with_mtu(SIZE - 1));
         assert_eq!(link.arrivals(Timestamp::ZERO, SIZE).count(), 0);
+    }
+
+    #[test]
+    fn a_rate_that_changes_takes_the_queue_along_in_bytes() {
+        let rate = |bits| Rate::bits_per_second(NonZeroU64::new(bits).unwrap());
+        let with = |bits| {
+            let bottleneck = Some(Bottleneck { rate: rate(bits), queue_bytes: 3 * SIZE });
+            LinkConfig { bottleneck, ..LinkConfig::default() }
+        };
+        let at = Timestamp::from_millis;
+        let mut link = link(with(8_000));
+        let mut full = || (0..3).all(|_| link.arrivals(at(0), SIZE).next().is_some());
+        assert!(full());
+        // A second later two of three packets wait. At a thousand times the rate they take two milliseconds.
+        link.set_config(at(1_000), with(8_000_000));
+        assert_eq!(link.arrivals(at(1_000), SIZE).count(), 1);
+        assert_eq!(link.arrivals(at(1_000), SIZE).count(), 0);
+        assert_eq!(link.arrivals(at(1_003), 3 * SIZE).count(), 1);
+        // And back: the three that wait now take three seconds again, and one of them has left after one.
+        link.set_config(at(1_003), with(8_000));
+        assert_eq!(link.arrivals(at(2_002), SIZE).count(), 0);
+        assert_eq!(link.arrivals(at(2_003), SIZE).count(), 1);
+        // Without a bottleneck nothing waits.
+        link.set_config(at(2_003), LinkConfig::default());
+        link.set_config(at(2_003), with(8_000));
+        assert_eq!(link.arrivals(at(2_003), 3 * SIZE).count(), 1);
+    }
+
+    /// What became of 10,000 datagrams that were all damaged.
+    #[test]
+    fn a_damaged_datagram_has_one_bit_flipped_or_its_end_cut_off_or_bytes_appended_and_nothing_else() {
+        let mut link = link(LinkConfig { corruption: Probability::percent(100), ..LinkConfig::default() });
+        let original: Vec<u8> = (0..100).collect();
+        let (mut flipped, mut cut, mut appended) = ([0; 8], Vec::new(), Vec::new());
+        for _ in 0..10_000 {
+            let mut datagram = original.clone();
+            link.corrupt(&mut datagram);
+            match datagram.len().cmp(&original.len()) {
+                Ordering::Less => {
+                    assert_eq!(datagram, original[..datagram.len()]);
+                    cut.push(datagram.len());
+                }
+                Ordering::Greater => {
+                    assert_eq!(datagram[..original.len()], original);
+                    appended.push(datagram.split_off(original.len()));
+                }
+                Ordering::Equal => {
+                    let differences: Vec<u8> = original.iter().zip(&datagram).map(|(one, other)| one ^ other).collect();
+                    let flips: Vec<&u8> = differences.iter().filter(|difference| **difference != 0).collect();
+                    let [flip] = flips[..] else { panic!("{differences:?}") };
+                    assert!(flip.is_power_of_two(), "{flip:b}");
+                    flipped[flip.trailing_zeros() as usize] += 1;
+                }
+            }
+        }
+        assert!(flipped.iter().all(|count| (300..550).contains(count)), "{flipped:?}");
+        assert!((3_000..3_700).contains(&cut.len()), "{}", cut.len());
+        assert!((0..100).all(|length| cut.contains(&length)), "cut off anywhere");
+        assert!((3_000..3_700).contains(&appended.len()), "{}", appended.len());
+        assert!((1..=4).all(|count| appended.iter().any(|tail| tail.len() == count)));
+        assert!(appended.iter().all(|tail| tail.len() <= 4));
+        assert!((0..=255).all(|byte| appended.concat().contains(&byte)), "any byte");
+    }
+
+    #[test]
+    fn an_empty_datagram_and_one_on_a_link_without_corruption_stay_what_they_are() {
+        let mut damaging = link(LinkConfig { corruption: Probability::percent(100), ..LinkConfig::default() });
+        let mut empty = Vec::new();
+        damaging.corrupt(&mut empty);
+        assert!(empty.is_empty());
+        let mut datagram = vec![1, 2, 3];
+        (0..100).for_each(|_| link(LinkConfig::default()).corrupt(&mut datagram));
+        assert_eq!(datagram, [1, 2, 3]);
     }
 
     #[test]

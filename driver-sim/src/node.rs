@@ -88,7 +88,7 @@ impl fmt::Display for NodeId {
 /// world.run_until(Timestamp::from_millis(1_000), |world| nodes.iter().all(|node| world.node(*node).heard == 12)).unwrap();
 /// ```
 pub trait Node<S>: Any {
-    /// The world has begun.
+    /// The world has begun, or the node was added or [restarted](crate::World::restart) later.
     fn handle_start(&mut self, now: Timestamp);
 
     /// A datagram has arrived.
@@ -119,11 +119,12 @@ pub trait Node<S>: Any {
 /// What a node wants done.
 #[derive(Debug)]
 pub enum NodeAction<S> {
-    /// Send the datagrams in the buffer.
+    /// Send the datagrams in the buffer, from an address where the node has a socket; from elsewhere nothing leaves, and the transcript says so.
     Transmit(Transmit),
-    /// Open or close a socket, look up a name.
+    /// Open or close a socket, look up a name. A socket has one address of the host: to bind the unspecified one fails with
+    /// [`AddressNotAvailable`](proto_machine::SocketError::AddressNotAvailable). A socket that is opened under the number of another one takes its place.
     Socket(SocketRequest),
-    /// Tell another node something beside the network.
+    /// Tell another node something beside the network. The world panics if there is no such node.
     Signal {
         /// Whom.
         to: NodeId,

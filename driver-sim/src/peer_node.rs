@@ -149,15 +149,6 @@ impl<A: Application> PeerNode<A> {
         &mut self.application
     }
 
-    /// Replaces the peer and its application, as a program that is started again on the same host. Its old sockets are closed with
-    /// [`World::close_sockets`](crate::World::close_sockets).
-    pub fn restart(&mut self, peer: Peer, application: A, now: Timestamp) {
-        self.peer = peer;
-        self.application = application;
-        self.outbox.clear();
-        self.handle_start(now);
-    }
-
     /// Makes an offer and signals it, as at the start.
     pub fn offer(&mut self, now: Timestamp) {
         self.describe(now, SdpType::Offer);

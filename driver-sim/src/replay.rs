@@ -14,7 +14,7 @@ const VARIABLE: &str = "DRIVER_SIM_SEED";
 /// use proto_machine::Seed;
 ///
 /// // In a test `everybody_arrives`; seed 17 fails with
-/// // replay: DRIVER_SIM_SEED=17 cargo test everybody_arrives
+/// // replay: DRIVER_SIM_SEED=17 cargo test everybody_arrives -- --include-ignored
 /// for_seeds("everybody_arrives", 0..100, |seed| {
 ///     let mut world: World<Signal> = World::new(Seed::from_number(seed));
 ///     world.set_default_link(LinkConfig::default());
@@ -51,7 +51,8 @@ struct Replay<'a> {
 
 impl fmt::Display for Replay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "replay: {VARIABLE}={} cargo test {}", self.seed, self.scenario)
+        // A campaign that is ignored is to be run all the same.
+        write!(f, "replay: {VARIABLE}={} cargo test {} -- --include-ignored", self.seed, self.scenario)
     }
 }
 

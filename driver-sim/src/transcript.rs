@@ -20,6 +20,15 @@ pub enum Entry {
         /// How many bytes of UDP payload.
         length: usize,
     },
+    /// A node wanted to send a datagram from where it has no socket. Nothing left.
+    NotSent {
+        /// When.
+        at: Timestamp,
+        /// Which node.
+        node: NodeId,
+        /// On which path, as the sender sees it.
+        path: Path,
+    },
     /// A datagram arrived.
     Arrived {
         /// When.
@@ -62,6 +71,9 @@ impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sent { at, path, length } => write!(f, "{at:?} {} -> {} {length} bytes", path.local, path.remote),
+            Self::NotSent { at, node, path } => {
+                write!(f, "{at:?} {node} {} -> {} not sent: no socket is there", path.local, path.remote)
+            }
             Self::Arrived { at, path, length } => write!(f, "{at:?} {} <- {} {length} bytes", path.local, path.remote),
             Self::Unreachable { at, path } => write!(f, "{at:?} {} -> {} unreachable", path.local, path.remote),
             Self::Dropped { at, by, path, reason } => {

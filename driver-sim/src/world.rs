@@ -5,7 +5,7 @@ mod names;
 mod transit;
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::IpAddr;
@@ -70,6 +70,7 @@ pub struct World<S> {
     recordings: Vec<Recording>,
     buffer: TransmitBuffer,
     started: bool,
+    standstill: Standstill,
 }
 
 /// A datagram that has arrived.
@@ -116,6 +117,38 @@ impl std::error::Error for Stuck {}
 /// The most actions a node may want between two inputs: more is a node that spins.
 const ACTION_BUDGET: usize = 1_000_000;
 
+/// The most steps in which time does not move: more are nodes that answer each other at once.
+const STEP_BUDGET: usize = 1_000_000;
+
+/// How long time has not moved.
+#[derive(Debug, Default)]
+struct Standstill {
+    steps: usize,
+    /// Who had the last turns, the latest one at the end.
+    nodes: [Option<NodeId>; 2],
+}
+
+impl Standstill {
+    fn turn_of(&mut self, node: NodeId) {
+        self.nodes = [self.nodes[1], Some(node)];
+    }
+
+    /// Counts a step.
+    ///
+    /// # Panics
+    ///
+    /// If there were too many.
+    fn step(&mut self, now: Timestamp) {
+        let nodes = || {
+            let names: BTreeSet<String> = self.nodes.iter().flatten().map(NodeId::to_string).collect();
+            names.into_iter().collect::<Vec<_>>().join(" and ")
+        };
+        let spins = self.steps >= STEP_BUDGET;
+        assert!(!spins, "time stands still at {now:?}: {STEP_BUDGET} steps, the last ones of {}", nodes());
+        self.steps += 1;
+    }
+}
+
 impl<S: 'static> World<S> {
     /// An empty world.
     #[must_use]
@@ -136,32 +169,53 @@ impl<S: 'static> World<S> {
             recordings: Vec::new(),
             buffer: TransmitBuffer::new(1_200),
             started: false,
+            standstill: Standstill::default(),
         }
     }
 
-    /// How links behave that are not configured one by one. Set it before the first datagram is sent.
+    /// How the ways from node to node behave from now on that are not configured one by one.
     pub fn set_default_link(&mut self, config: LinkConfig) {
         self.default_link = config;
+        for (_, link) in self.links.iter_mut().filter(|(name, _)| name.is_end_to_end()) {
+            link.set_default(self.now, config);
+        }
     }
 
     /// How the way from one node to another behaves from now on, whatever lies between them: [`LinkName::Between`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no such node.
     pub fn set_link(&mut self, from: NodeId, to: NodeId, config: LinkConfig) {
         self.configure(LinkName::Between { from, to }, config);
     }
 
-    /// How any link behaves from now on.
+    /// How any link behaves from now on. What is under way arrives when it would have; what waits at a bottleneck leaves at the new rate, as far as those are concerned that come later.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such node, middlebox or interface: a fault with a wrong name would go unnoticed.
     pub fn configure(&mut self, link: LinkName, config: LinkConfig) {
-        self.link(link).set_config(config);
+        let now = self.now;
+        self.existing_link(link).set_config(now, config);
     }
 
     /// Loses everything that is sent over a link from now on; what is under way arrives. One direction: a partition both ways cuts two.
+    ///
+    /// # Panics
+    ///
+    /// As [`configure`](Self::configure).
     pub fn cut(&mut self, link: LinkName) {
-        self.link(link).set_continuity(Continuity::Cut);
+        self.existing_link(link).set_continuity(Continuity::Cut);
     }
 
     /// Ends what [`cut`](Self::cut) began. The link behaves as it is configured.
+    ///
+    /// # Panics
+    ///
+    /// As [`configure`](Self::configure).
     pub fn restore(&mut self, link: LinkName) {
-        self.link(link).set_continuity(Continuity::Whole);
+        self.existing_link(link).set_continuity(Continuity::Whole);
     }
 
     /// The networks and middleboxes.
@@ -349,11 +403,11 @@ impl<S: 'static> World<S> {
         node.downcast_ref().expect("the handle is of this world")
     }
 
-    /// Gives a command to a node, and carries out what it then wants.
+    /// Gives a command to a node, and carries out what it then wants. If the world has not begun, it does so first: all nodes are started.
     ///
     /// # Panics
     ///
-    /// If the handle is of another world.
+    /// If the handle is of another world, or as [`run_until`](Self::run_until).
     #[expect(clippy::expect_used, reason = "documented: a handle of another world is a mistake of the caller")]
     pub fn command<N: Node<S>, R>(&mut self, handle: Handle<N>, command: impl FnOnce(&mut N, Timestamp) -> R) -> R {
         self.ensure_started();
@@ -364,11 +418,22 @@ impl<S: 'static> World<S> {
         result
     }
 
-    /// Closes all sockets of a node's host, as the end of its program does. What is started there next is given the same ports again.
-    pub fn close_sockets(&mut self, node: NodeId) {
-        if let Some(host) = self.hosts.get_mut(node.0) {
-            host.close_all();
-        }
+    /// Ends the program of a host, and starts this one in its place: the sockets are closed, and the new node is told its interfaces and begins. It is given the same ports again.
+    /// Datagrams and signals that are under way to the old one reach the new one, answers to its look-ups do not.
+    ///
+    /// # Panics
+    ///
+    /// As [`command`](Self::command).
+    #[expect(clippy::expect_used, reason = "documented: a handle of another world is a mistake of the caller")]
+    pub fn restart<N: Node<S>>(&mut self, handle: Handle<N>, node: N) {
+        self.ensure_started();
+        let id = handle.id;
+        let host = &mut self.hosts[id.0];
+        host.close_all();
+        let old: &mut dyn Any = &mut *host.node;
+        *old.downcast_mut().expect("the handle is of this world") = node;
+        self.queue.retain(|_, delivery| !matches!(delivery, Delivery::SocketEvent { to, .. } if *to == id));
+        self.start(id);
     }
 
     /// Runs until `condition` is true, which is looked at after every step, and returns the moment.
@@ -376,6 +441,11 @@ impl<S: 'static> World<S> {
     /// # Errors
     ///
     /// [`Stuck`] if it is not true at `limit`, or when nothing is left that could happen.
+    ///
+    /// # Panics
+    ///
+    /// If a node spins, which is named: it wants a million actions at once, has a deadline that never moves, or signals a node that does not exist; or if a million steps pass at one moment,
+    /// as when two nodes answer each other over links without delay.
     pub fn run_until(
         &mut self,
         limit: Timestamp,
@@ -397,6 +467,10 @@ impl<S: 'static> World<S> {
     }
 
     /// Runs for `duration`, whatever happens.
+    ///
+    /// # Panics
+    ///
+    /// As [`run_until`](Self::run_until).
     pub fn run_for(&mut self, duration: Duration) {
         let limit = self.now + duration;
         let _stuck = self.run_until(limit, |_| false);
@@ -442,7 +516,10 @@ impl<S: 'static> World<S> {
 
     /// One delivery, or one node's due timers.
     fn step(&mut self, next: Timestamp) {
-        self.now = self.now.max(next);
+        if next > self.now {
+            (self.now, self.standstill) = (next, Standstill::default());
+        }
+        self.standstill.step(self.now);
         if let Some(entry) = self.queue.first_entry()
             && entry.key().0 <= self.now
         {
@@ -479,6 +556,7 @@ impl<S: 'static> World<S> {
 
     /// Carries out what a node wants until it only wants to wait.
     fn drain(&mut self, id: NodeId) {
+        self.standstill.turn_of(id);
         let rest = (0..ACTION_BUDGET).any(|_| !self.act(id));
         assert!(rest, "{id} wanted more than {ACTION_BUDGET} actions at {:?}: it spins", self.now);
     }
@@ -490,6 +568,7 @@ impl<S: 'static> World<S> {
             NodeAction::Transmit(transmit) => self.send(id, transmit),
             NodeAction::Socket(request) => self.handle_request(id, request),
             NodeAction::Signal { to, signal } => {
+                assert!(to.0 < self.hosts.len(), "{id} sends a signal to {to}, which does not exist");
                 let at = self.now + self.signalling_delay;
                 self.enqueue(at, Delivery::Signal { to, from: id, signal });
             }
@@ -533,6 +612,20 @@ impl<S: 'static> World<S> {
     fn enqueue(&mut self, at: Timestamp, delivery: Delivery<S>) {
         self.sequence += 1;
         self.queue.insert((at, self.sequence), delivery);
+    }
+
+    fn existing_link(&mut self, name: LinkName) -> &mut Link {
+        let is_node = |node: NodeId| node.0 < self.hosts.len();
+        let exists = match name {
+            LinkName::Between { from, to } => is_node(from) && is_node(to),
+            LinkName::ToMiddlebox { from, to } => is_node(from) && self.internet.has_middlebox(to),
+            LinkName::Interface { node, address, .. } => {
+                self.hosts.get(node.0).is_some_and(|host| host.network_of(address).is_some())
+            }
+            LinkName::Middlebox { middlebox, .. } => self.internet.has_middlebox(middlebox),
+        };
+        assert!(exists, "no such link: {name}");
+        self.link(name)
     }
 
     fn link(&mut self, name: LinkName) -> &mut Link {

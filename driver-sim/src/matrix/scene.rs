@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use peer_core::{CandidateType, DataChannelOptions, IceServer, Peer, PeerEvent};
+use PeerConnectionState::{Connecting, Failed};
+use peer_core::{CandidateType, DataChannelOptions, IceServer, Peer, PeerConnectionState, PeerEvent};
 use proto_machine::{Seed, Timestamp};
 
 use super::Case;
@@ -24,19 +25,28 @@ pub enum Outcome {
         /// The type of the right side's own candidate.
         right: CandidateKind,
     },
-    /// None is, and the time is up.
+    /// Both sides have failed: no channel was open, and no pair selected.
     Unconnected,
+    /// No channel was open and no pair selected, but a side tries on: each check of one side reaches the other from a new endpoint, and so leads to a check from another new one.
+    Trying,
+    /// None of these: one side alone has an open channel, or a pair is selected and no channel is open, or it was too late.
+    Half,
 }
 
-/// A cell of the table: the two types, or `R`, for a relay would be needed.
+/// A cell of the table: the two types, or `R`, for a relay would be needed; `R*` if that is not noticed; or `?` for what no case expects.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected { left, right } => write!(f, "{left}/{right}"),
             Self::Unconnected => f.write_str("R"),
+            Self::Trying => f.write_str("R*"),
+            Self::Half => f.write_str("?"),
         }
     }
 }
+
+/// The check that a last request of the other side has triggered goes on for 39.5 seconds more (RFC 8445 §14.3, RFC 8863 §4).
+const GIVING_UP: Duration = Duration::from_secs(60);
 
 /// An application that notes when its channel is open.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,7 +103,8 @@ impl Scene {
     )]
     pub fn new(case: &Case, seed: u64) -> Self {
         let topology: Topology = case.topology.parse().expect("the topology of the case can be read");
-        let seed = Seed::from_number(seed);
+        // Each case draws losses and credentials of its own.
+        let seed = Seed::from_number(seed).child(&case.name);
         let mut world = World::new(seed.child("matrix"));
         world.set_default_link(case.link);
         world.set_signalling_delay(case.link.delay);
@@ -111,24 +122,31 @@ impl Scene {
         Self { world, places, sides, limit: Timestamp::ZERO + case.limit() }
     }
 
-    /// Runs until the channel is open on both sides, and both have selected a pair; or until the time of the case is up.
+    /// Runs until the channel is open on both sides, and both have selected a pair; or until the time of the case is up, and both have failed or had the time to.
     pub fn connect(&mut self) -> Outcome {
         let sides = self.sides;
         let all = |world: &World<Signal>, holds: fn(&PeerNode<Opener>) -> bool| {
             sides.iter().all(|side| holds(world.node(*side)))
         };
         if self.world.run_until(self.limit, |world| all(world, |node| node.application().opened.is_some())).is_err() {
-            return Outcome::Unconnected;
+            let limit = self.world.now() + GIVING_UP;
+            let failed = self.world.run_until(limit, |world| all(world, |node| has_nothing(node, &[Failed])));
+            let tries = all(&self.world, |node| has_nothing(node, &[Failed, Connecting]));
+            return match failed {
+                Ok(_) => Outcome::Unconnected,
+                Err(_) if tries => Outcome::Trying,
+                Err(_) => Outcome::Half,
+            };
         }
         // Nomination may come after the first data.
         let selected = |node: &PeerNode<Opener>| node.peer().selected_candidate_pair().is_some();
         let limit = self.world.now() + Duration::from_secs(60);
         if self.world.run_until(limit, |world| all(world, selected)).is_err() {
-            return Outcome::Unconnected;
+            return Outcome::Half;
         }
         match [0, 1].map(|index| self.kind(index)) {
             [Some(left), Some(right)] => Outcome::Connected { left, right },
-            _ => Outcome::Unconnected,
+            _ => Outcome::Half,
         }
     }
 
@@ -158,6 +176,13 @@ impl Scene {
             CandidateType::Relayed => CandidateKind::Relayed,
         })
     }
+}
+
+/// Whether a side has neither channel nor pair, and is in one of these states.
+fn has_nothing(node: &PeerNode<Opener>, states: &[PeerConnectionState]) -> bool {
+    node.application().opened.is_none()
+        && node.peer().selected_candidate_pair().is_none()
+        && states.contains(&node.peer().connection_state())
 }
 
 #[expect(clippy::expect_used, reason = "the URLs are made of addresses here")]

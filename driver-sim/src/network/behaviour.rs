@@ -71,7 +71,7 @@ pub enum DropReason {
     PortsExhausted,
     /// A table is full.
     TableFull,
-    /// The middlebox has no external address of the datagram's family.
+    /// The NAT has no external address of the datagram's family, or its destination is of another one.
     NoExternalAddress,
     /// The policy is to pass no UDP.
     UdpBlocked,

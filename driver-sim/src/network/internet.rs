@@ -180,6 +180,10 @@ pub enum InternetError {
     HostsBeforeGateway(IpAddr),
     /// A NAT has external addresses, all of one family.
     ExternalAddresses,
+    /// What a middlebox knows lives for some time.
+    Lifetime,
+    /// A NAT has external ports, none below 1024 but for mappings of well-known ports.
+    Ports,
 }
 
 impl fmt::Display for InternetError {
@@ -192,6 +196,8 @@ impl fmt::Display for InternetError {
             Self::Circular => f.write_str("the network would be outside of itself"),
             Self::HostsBeforeGateway(address) => write!(f, "{address} is there before the gateway"),
             Self::ExternalAddresses => f.write_str("a NAT needs external addresses, all of one family"),
+            Self::Lifetime => f.write_str("a lifetime of nothing lets no answer pass"),
+            Self::Ports => f.write_str("a NAT needs external ports, none of them below 1024"),
         }
     }
 }
@@ -228,7 +234,7 @@ impl Internet {
     ) -> Result<MiddleboxId, InternetError> {
         let family = self.external_family(outside, &external)?;
         let id = MiddleboxId(self.gateways.len());
-        let nat = Nat::new(config, external.clone(), self.seed.child(&id.to_string()));
+        let nat = Nat::new(config, external.clone(), self.seed.child(&id.to_string()))?;
         self.add_gateway(Gateway {
             inside,
             outside,
@@ -251,6 +257,9 @@ impl Internet {
         config: FirewallConfig,
         families: &[Family],
     ) -> Result<MiddleboxId, InternetError> {
+        if config.lifetime.is_zero() {
+            return Err(InternetError::Lifetime);
+        }
         let middlebox = Middlebox::Firewall(Firewall::new(config));
         self.add_gateway(Gateway { inside, outside, families: families.to_vec(), middlebox })
     }
@@ -289,6 +298,10 @@ impl Internet {
             Middlebox::Nat(nat) => Some(nat),
             Middlebox::Firewall(_) => None,
         }
+    }
+
+    pub(crate) fn has_middlebox(&self, id: MiddleboxId) -> bool {
+        id.0 < self.gateways.len()
     }
 
     /// A middlebox forgets all that it has seen.

@@ -9,6 +9,7 @@ use proto_machine::{Rng, Seed, Timestamp};
 
 use super::behaviour::{Dependence, DropReason, Remote};
 use super::expiring::Expiring;
+use super::internet::{Family, InternetError};
 use super::ports::{Parity, Ports};
 
 /// How external ports are chosen (RFC 4787 §4.2.1). No port is ever given to two mappings at a time; parity and the range of well-known ports are kept where one is free (REQ-3, REQ-4).
@@ -17,7 +18,7 @@ pub enum PortAssignment {
     /// Drawn from the seed.
     #[default]
     Random,
-    /// The next one that is free, so that they can be guessed.
+    /// The next one of its address that is free, so that they can be guessed; well-known ports are counted apart.
     Sequential,
     /// The internal port where it is free, else the next one.
     Preserving,
@@ -58,11 +59,11 @@ pub struct NatConfig {
     pub hairpinning: Hairpinning,
     /// How long a mapping lives after the last datagram from inside, and so does what its filter knows. Datagrams from outside prolong nothing (RFC 4787 §4.3, REQ-6).
     pub lifetime: Duration,
-    /// External ports, but for mappings of well-known ports, which are taken from 1 to 1023.
+    /// External ports, at least one and none below 1024: mappings of well-known ports are taken from 1 to 1023.
     pub ports: RangeInclusive<u16>,
     /// The most mappings at a time.
     pub mappings_limit: usize,
-    /// The most remote endpoints that the filter of one mapping knows.
+    /// The most remote endpoints that the filter of one mapping knows. What is sent to one more is dropped, but it prolongs the mapping.
     pub filter_limit: usize,
 }
 
@@ -90,6 +91,17 @@ impl NatConfig {
         }
     }
 
+    /// Whether there can be such a NAT.
+    fn check(&self) -> Result<(), InternetError> {
+        if self.lifetime.is_zero() {
+            return Err(InternetError::Lifetime);
+        }
+        if self.ports.is_empty() || *self.ports.start() < FIRST_DYNAMIC_PORT {
+            return Err(InternetError::Ports);
+        }
+        Ok(())
+    }
+
     /// The two letters that stand for mapping and filtering, such as `EP`.
     #[must_use]
     pub fn label(&self) -> String {
@@ -100,6 +112,19 @@ impl NatConfig {
 /// Ports below are well-known (RFC 4787 §4.2.1).
 const FIRST_DYNAMIC_PORT: u16 = 1_024;
 
+/// Ranges that share no port, so that well-known ports stay well-known (RFC 4787 REQ-3a).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum PortClass {
+    WellKnown,
+    Dynamic,
+}
+
+impl PortClass {
+    const fn of(port: u16) -> Self {
+        if port < FIRST_DYNAMIC_PORT { Self::WellKnown } else { Self::Dynamic }
+    }
+}
+
 /// A NAT: a value that is asked where datagrams go, and remembers what came from inside.
 ///
 /// It holds no packets and touches no payload (RFC 4787 REQ-10). Expired entries count for nothing, whether or not they are still in a table.
@@ -107,13 +132,12 @@ const FIRST_DYNAMIC_PORT: u16 = 1_024;
 pub struct Nat {
     config: NatConfig,
     external: Vec<IpAddr>,
+    family: Family,
     mappings: Expiring<MappingKey, Mapping>,
     /// The mapping behind each external endpoint.
     owners: BTreeMap<SocketAddr, MappingKey>,
     /// The ports of each external address that has a mapping, or had one.
-    ports: BTreeMap<IpAddr, Ports>,
-    /// Where a sequential search for a port begins.
-    next_port: u16,
+    ports: BTreeMap<(IpAddr, PortClass), Ports>,
     rng: Rng,
 }
 
@@ -131,12 +155,19 @@ struct Mapping {
 }
 
 impl Nat {
-    /// A NAT with these external addresses, which are all of one family.
-    #[must_use]
-    pub fn new(config: NatConfig, external: Vec<IpAddr>, seed: Seed) -> Self {
-        let next_port = *config.ports.start();
+    /// A NAT with these external addresses.
+    ///
+    /// # Errors
+    ///
+    /// [`InternetError`] if there are no addresses or they are of two families, mappings live for no time, or there are no [ports](NatConfig::ports) above the well-known ones.
+    pub fn new(config: NatConfig, external: Vec<IpAddr>, seed: Seed) -> Result<Self, InternetError> {
+        config.check()?;
+        let family = Family::of(*external.first().ok_or(InternetError::ExternalAddresses)?);
+        if external.iter().any(|address| Family::of(*address) != family) {
+            return Err(InternetError::ExternalAddresses);
+        }
         let (mappings, owners, ports) = (Expiring::new(), BTreeMap::new(), BTreeMap::new());
-        Self { config, external, mappings, owners, ports, next_port, rng: seed.into_rng() }
+        Ok(Self { config, external, family, mappings, owners, ports, rng: seed.into_rng() })
     }
 
     /// Its behaviour.
@@ -155,13 +186,16 @@ impl Nat {
     ///
     /// # Errors
     ///
-    /// Why it is dropped: ports or a table are exhausted, or it is meant for a neighbour and hairpinning is off.
+    /// Why it is dropped: ports or a table are exhausted, it is meant for a neighbour and hairpinning is off, or it is of the other family.
     pub fn outbound(
         &mut self,
         now: Timestamp,
         internal: SocketAddr,
         destination: SocketAddr,
     ) -> Result<SocketAddr, DropReason> {
+        if [internal, destination].iter().any(|endpoint| Family::of(endpoint.ip()) != self.family) {
+            return Err(DropReason::NoExternalAddress);
+        }
         if self.config.hairpinning == Hairpinning::Off && self.external.contains(&destination.ip()) {
             return Err(DropReason::Hairpin);
         }
@@ -170,6 +204,8 @@ impl Nat {
         if self.mappings.get(now, &key).is_none() {
             self.add_mapping(now, key, expires)?;
         }
+        // It came from inside, whatever becomes of it (RFC 4787 REQ-6).
+        self.mappings.prolong(key, expires);
         let limit = self.config.filter_limit;
         let Some(mapping) = self.mappings.get_mut(now, &key) else { return Err(DropReason::NoMapping) };
         while mapping.permitted.pop_expired(now).is_some() {}
@@ -177,9 +213,7 @@ impl Nat {
             return Err(DropReason::TableFull);
         }
         mapping.permitted.insert(permitted, (), expires);
-        let external = mapping.external;
-        self.mappings.prolong(key, expires);
-        Ok(external)
+        Ok(mapping.external)
     }
 
     /// A datagram from outside: the internal endpoint that it goes to.
@@ -208,12 +242,13 @@ impl Nat {
     pub fn reboot(&mut self) {
         self.mappings.clear();
         self.owners.clear();
-        self.ports.clear();
+        self.ports.values_mut().for_each(Ports::give_back_all);
     }
 
-    /// Gives the NAT other external addresses; all mappings are lost.
+    /// Gives the NAT other external addresses of the same family; all mappings are lost.
     pub(crate) fn renumber(&mut self, external: Vec<IpAddr>) {
         self.reboot();
+        self.ports.clear();
         self.external = external;
     }
 
@@ -231,7 +266,6 @@ impl Nat {
         let port = self.choose_port(address, key.internal.port()).ok_or(DropReason::PortsExhausted)?;
         let external = SocketAddr::new(address, port);
         self.owners.insert(external, key);
-        self.ports.entry(address).or_insert_with(Ports::new).take(port);
         self.mappings.insert(key, Mapping { external, permitted: Expiring::new() }, expires);
         Ok(())
     }
@@ -239,7 +273,7 @@ impl Nat {
     fn forget_expired(&mut self, now: Timestamp) {
         while let Some((_, Mapping { external, .. })) = self.mappings.pop_expired(now) {
             self.owners.remove(&external);
-            if let Some(ports) = self.ports.get_mut(&external.ip()) {
+            if let Some(ports) = self.ports.get_mut(&(external.ip(), PortClass::of(external.port()))) {
                 ports.give_back(external.port());
             }
         }
@@ -258,22 +292,26 @@ impl Nat {
         }
     }
 
-    /// A free port, of the parity of the internal one if there is any.
+    /// Gives away a free port, of the parity of the internal one if there is any.
     fn choose_port(&mut self, address: IpAddr, internal: u16) -> Option<u16> {
-        // RFC 4787 REQ-3a.
-        let range = if internal < FIRST_DYNAMIC_PORT { 1..=FIRST_DYNAMIC_PORT - 1 } else { self.config.ports.clone() };
+        let class = PortClass::of(internal);
+        let range = match class {
+            PortClass::WellKnown => 1..=FIRST_DYNAMIC_PORT - 1,
+            PortClass::Dynamic => self.config.ports.clone(),
+        };
+        let (first, last) = (*range.start(), *range.end());
+        let ports = self.ports.entry((address, class)).or_insert_with(|| Ports::new(range));
         let start = match self.config.port_assignment {
             PortAssignment::Preserving => internal,
-            PortAssignment::Sequential => self.next_port,
+            PortAssignment::Sequential => ports.next(),
             PortAssignment::Random => {
-                let count = u64::from(range.end().checked_sub(*range.start())?) + 1;
-                range.start().checked_add(u16::try_from(self.rng.below(count)).ok()?)?
+                let count = u64::from(last.checked_sub(first)?) + 1;
+                first.checked_add(u16::try_from(self.rng.below(count)).ok()?)?
             }
         };
-        let ports = self.ports.entry(address).or_insert_with(Ports::new);
-        let like = ports.first_free(&range, start, Parity::Of(internal));
-        let found = like.or_else(|| ports.first_free(&range, start, Parity::Any))?;
-        self.next_port = found.checked_add(1).unwrap_or(*self.config.ports.start());
+        let like = ports.first_free(start, Parity::Of(internal));
+        let found = like.or_else(|| ports.first_free(start, Parity::Any))?;
+        ports.take(found);
         Some(found)
     }
 }

@@ -62,6 +62,11 @@ impl<S: 'static> Host<S> {
         sockets
     }
 
+    /// The network that a socket with this address is in.
+    pub(super) fn network_of_socket(&self, address: SocketAddr) -> Option<NetworkId> {
+        self.network_of(address.ip()).filter(|_| self.is_bound(address))
+    }
+
     pub(super) fn is_bound(&self, address: SocketAddr) -> bool {
         self.bound.contains(&address)
     }
@@ -77,7 +82,10 @@ impl<S: 'static> Host<S> {
         if !self.bound.insert(address) {
             return Err(SocketError::AddressInUse);
         }
-        self.sockets.insert(socket, address);
+        // A number that is used again names the new socket alone.
+        if let Some(old) = self.sockets.insert(socket, address) {
+            self.bound.remove(&old);
+        }
         Ok(address)
     }
 

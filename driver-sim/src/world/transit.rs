@@ -3,7 +3,7 @@
 use proto_machine::{Path, Received, Timestamp, Transmit};
 
 use super::{Captured, Delivery, Direction, LinkName, World};
-use crate::network::{Ascent, Descent, Internet, MiddleboxId, Packet, Undelivered};
+use crate::network::{Ascent, Descent, MiddleboxId, Packet, Undelivered};
 use crate::{Entry, NodeId, VantagePoint};
 
 /// A datagram between two links.
@@ -24,11 +24,13 @@ enum Leg {
 }
 
 impl<S: 'static> World<S> {
+    /// Sends from a socket of the node. Without one nothing leaves: not from an interface that is gone, and with no address but its own.
     pub(super) fn send(&mut self, from: NodeId, transmit: Transmit) {
         let path = transmit.path;
-        let interface = self.hosts.get(from.0).and_then(|host| host.network_of(path.local.ip()));
-        // Whoever sends from an address that is not its own does so on the public Internet.
-        let network = interface.unwrap_or(Internet::PUBLIC);
+        let Some(network) = self.hosts[from.0].network_of_socket(path.local) else {
+            self.transcript.push(Entry::NotSent { at: self.now, node: from, path });
+            return;
+        };
         let packet = Packet { network, source: path.local, destination: path.remote };
         let link = LinkName::Interface { node: from, address: path.local.ip(), direction: Direction::Up };
         let datagrams: Vec<Vec<u8>> = self.buffer.datagrams().map(<[u8]>::to_vec).collect();

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use driver_sim::matrix::Setting;
+use driver_sim::matrix::{Case, Opener, Outcome, Scene, Setting};
 use driver_sim::network::reachability::Layer;
 use driver_sim::network::{Dependence, NatConfig};
-use driver_sim::{LinkName, Probability};
+use driver_sim::{Direction, Handle, LinkName, PeerNode, Probability, Signal, World};
 use peer_core::PeerConnectionState;
+use proto_machine::Timestamp;
 
 use crate::support::{between, case, connected};
 use Dependence::{AddressAndPortDependent as P, EndpointIndependent as E};
@@ -83,4 +84,60 @@ fn a_partition_shorter_than_the_life_of_consent_leaves_the_connection_alone() {
     scene.world.run_for(Duration::from_secs(60));
     let states = [0, 1].map(|side| scene.peer(side).connection_state());
     assert_eq!(states, [PeerConnectionState::Connected; 2]);
+}
+
+#[test]
+fn a_channel_that_opens_after_the_time_of_the_case_is_no_sign_that_a_relay_is_needed() {
+    let mut case = between(vec![], vec![]);
+    assert!(case.allows(case.run(1)));
+    case.within = Duration::ZERO;
+    let outcome = case.run(1);
+    case.expected.clear();
+    assert!(!case.allows(outcome), "{outcome}");
+}
+
+#[test]
+fn a_side_that_has_not_failed_is_no_sign_that_a_relay_is_needed() {
+    let mut case = between(vec![Layer::nat(P, P)], vec![Layer::nat(P, P)]);
+    assert_eq!(case.run(1), Outcome::Unconnected);
+    case.within = Duration::ZERO;
+    let mut scene = Scene::new(&case, 1);
+    scene.world.run_for(Duration::from_secs(1));
+    scene.world.command(scene.sides[1], |node, now| node.peer_mut().close(now));
+    let outcome = scene.connect();
+    assert!(!case.allows(outcome), "{outcome}");
+}
+
+type Side = Handle<PeerNode<Opener>>;
+
+#[test]
+fn a_channel_that_is_open_on_one_side_alone_is_no_sign_that_a_relay_is_needed() {
+    let mut scene = Scene::new(&between(vec![], vec![]), 1);
+    let [left, right] = scene.sides;
+    let is_open = |world: &World<Signal>, side: Side| world.node(side).application().opened().is_some();
+    scene
+        .world
+        .run_until(Timestamp::from_millis(30_000), |world| is_open(world, left) || is_open(world, right))
+        .unwrap();
+    // What is under way is lost at the end of its way.
+    for (side, name) in [(left, "left"), (right, "right")] {
+        let address = scene.places.interfaces(name)[0].address;
+        scene.world.cut(LinkName::Interface { node: side.id(), address, direction: Direction::Down });
+    }
+    let outcome = scene.connect();
+    assert_ne!(is_open(&scene.world, left), is_open(&scene.world, right));
+    let needs_relay = Case::of_topology("", String::new(), [].into());
+    assert!(!needs_relay.allows(outcome), "{outcome}");
+}
+
+#[test]
+fn each_case_has_a_world_of_its_own_from_the_same_seed() {
+    let first_check = |name: &str| {
+        let mut scene = Scene::new(&Case { name: name.to_owned(), ..between(vec![], vec![]) }, 1);
+        scene.world.capture();
+        assert_eq!(scene.connect().to_string(), "h/h");
+        scene.world.captured()[0].bytes.clone()
+    };
+    assert_eq!(first_check("one"), first_check("one"));
+    assert_ne!(first_check("one"), first_check("other"));
 }

@@ -17,7 +17,7 @@ fn report(seeds: u64, percent_lost: u32) -> Report {
     report
 }
 
-/// Worked out apart from this program.
+/// Worked out apart from this program. Between two PE every check arrives, from an endpoint that is new: no side has failed after two minutes, and everywhere else where a relay is needed both have.
 const TABLE: &str = "      pub fw  EE  EA  EP  AE  AA  AP  PE  PA  PP
 pub   h/h h/h h/s h/s h/s h/p h/p h/p h/p h/p h/p
 fw    h/h h/h h/s h/s h/s  R   R   R   R   R   R
@@ -27,7 +27,7 @@ EP    s/h s/h s/s s/s s/s  R   R   R   R   R   R
 AE    p/h  R  p/s p/s  R  p/p p/p  R  p/p p/p  R
 AA    p/h  R  p/s p/s  R  p/p  R   R  p/p  R   R
 AP    p/h  R  p/s p/s  R   R   R   R   R   R   R
-PE    p/h  R  p/s p/s  R  p/p p/p  R   R   R   R
+PE    p/h  R  p/s p/s  R  p/p p/p  R  R*   R   R
 PA    p/h  R  p/s p/s  R  p/p  R   R   R   R   R
 PP    p/h  R  p/s p/s  R   R   R   R   R   R   R
 ";
@@ -75,6 +75,6 @@ fn candidates_that_trickle_as_they_are_found_connect_the_same_cells() {
     for mut case in table().into_iter().flat_map(|row| row.cases) {
         case.signalled = [Duration::ZERO; 2];
         let outcome = case.run(1);
-        assert_eq!(outcome == Outcome::Unconnected, case.expected.is_empty(), "{}: {outcome}", case.name);
+        assert_eq!(matches!(outcome, Outcome::Connected { .. }), !case.expected.is_empty(), "{}: {outcome}", case.name);
     }
 }

@@ -1,9 +1,12 @@
 //! The requirements of RFC 4787, by number: a NAT that is configured to meet them does, and one that is configured not to does not.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use driver_sim::network::{Dependence, DropReason, Hairpinning, Nat, NatConfig, Pooling, PortAssignment};
+use driver_sim::network::{
+    Dependence, DropReason, Hairpinning, InternetError, Nat, NatConfig, Pooling, PortAssignment,
+};
 use proto_machine::{Seed, Timestamp};
 
 use crate::support::{A, E, P, at, behaviours, ip, nat, seconds};
@@ -29,7 +32,7 @@ fn req_1_an_endpoint_independent_mapping_is_one_for_all_destinations_and_the_oth
 fn addresses_of_one_host(pooling: Pooling) -> usize {
     let external = ["203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4"].map(ip).to_vec();
     let config = NatConfig { pooling, ..NatConfig::new(E, P) };
-    let mut nat = Nat::new(config, external, Seed::from_number(1));
+    let mut nat = Nat::new(config, external, Seed::from_number(1)).unwrap();
     let mapped = |port| nat.outbound(seconds(0), SocketAddr::new(ip("10.0.0.2"), port), at(REMOTES[0])).unwrap().ip();
     (5_000..5_040).map(mapped).collect::<BTreeSet<_>>().len()
 }
@@ -43,7 +46,7 @@ fn req_2_paired_pooling_gives_a_host_one_external_address_and_arbitrary_pooling_
 #[test]
 fn req_2_paired_pooling_spreads_hosts_over_the_external_addresses() {
     let external = ["203.0.113.1", "203.0.113.2"].map(ip).to_vec();
-    let mut nat = Nat::new(NatConfig::new(E, P), external, Seed::from_number(1));
+    let mut nat = Nat::new(NatConfig::new(E, P), external, Seed::from_number(1)).unwrap();
     let mapped = |host: u8| nat.outbound(seconds(0), SocketAddr::new([10, 0, 0, host].into(), 5_000), at(REMOTES[0]));
     let used: BTreeSet<_> = (2..42).map(mapped).map(|external| external.unwrap().ip()).collect();
     assert_eq!(used.len(), 2);
@@ -215,6 +218,59 @@ fn a_full_filter_refuses_new_remote_endpoints_until_old_ones_expire() {
 }
 
 #[test]
+fn req_6_what_a_full_filter_refuses_prolongs_the_mapping_all_the_same() {
+    let config = NatConfig { filter_limit: 1, lifetime: NatConfig::BAD_LIFETIME, ..NatConfig::new(E, A) };
+    let mut nat = nat(config);
+    let mapped = nat.outbound(seconds(0), at(HOST), at(REMOTES[0])).unwrap();
+    assert_eq!(nat.outbound(seconds(29), at(HOST), at(REMOTES[2])), Err(DropReason::TableFull));
+    assert_eq!(nat.internal(seconds(58), mapped), Some(at(HOST)));
+    assert_eq!(nat.outbound(seconds(58), at(HOST), at(REMOTES[2])), Ok(mapped));
+}
+
+/// Well-known ports and other addresses in between change nothing.
+#[test]
+fn sequential_ports_can_be_guessed() {
+    let config = NatConfig { port_assignment: PortAssignment::Sequential, ..NatConfig::new(E, P) };
+    let mut nat = Nat::new(config, vec![ip("203.0.113.1"), ip("203.0.113.2")], Seed::from_number(1)).unwrap();
+    let mut map = |host: u8, port| {
+        let internal = SocketAddr::new([10, 0, 0, host].into(), port);
+        nat.outbound(seconds(0), internal, at(REMOTES[0])).unwrap()
+    };
+    let mut last: BTreeMap<(IpAddr, bool), u16> = BTreeMap::new();
+    for (host, port) in (2..60).flat_map(|host| [(host, 5_000), (host, 500), (host, 5_001), (host, 501)]) {
+        let mapped = map(host, port);
+        let last = last.entry((mapped.ip(), port < 1_024)).or_insert(mapped.port() - 1);
+        assert_eq!(mapped.port(), *last + 1, "{host}:{port}");
+        *last = mapped.port();
+    }
+    assert_eq!(last.len(), 4, "both addresses, and both ranges of each");
+}
+
+#[test]
+fn a_nat_translates_between_endpoints_of_its_own_family_alone() {
+    let mut nat = nat(NatConfig::new(E, E));
+    let other = "[2001:db8::1]:1000";
+    assert_eq!(nat.outbound(seconds(0), at(other), at(REMOTES[0])), Err(DropReason::NoExternalAddress));
+    assert_eq!(nat.outbound(seconds(0), at(HOST), at(other)), Err(DropReason::NoExternalAddress));
+    assert_eq!(nat.mappings(seconds(0)).count(), 0);
+}
+
+#[test]
+#[expect(clippy::reversed_empty_ranges, reason = "that is what it is about")]
+fn a_nat_that_cannot_be_is_refused() {
+    let refused = |config, external: &[&str]| {
+        Nat::new(config, external.iter().map(|address| ip(address)).collect(), Seed::from_number(1)).unwrap_err()
+    };
+    let (config, external) = (NatConfig::new(E, E), ["203.0.113.1"]);
+    assert_eq!(refused(NatConfig { lifetime: Duration::ZERO, ..config.clone() }, &external), InternetError::Lifetime);
+    for ports in [0..=65_535, 1_023..=65_535, 6_000..=5_999] {
+        assert_eq!(refused(NatConfig { ports, ..config.clone() }, &external), InternetError::Ports);
+    }
+    assert_eq!(refused(config.clone(), &[]), InternetError::ExternalAddresses);
+    assert_eq!(refused(config, &["203.0.113.1", "2001:db8::1"]), InternetError::ExternalAddresses);
+}
+
+#[test]
 fn a_reboot_forgets_all_mappings_and_other_ports_are_drawn() {
     let mut nat = nat(NatConfig::new(E, E));
     let before = nat.outbound(seconds(0), at(HOST), at(REMOTES[0])).unwrap();
@@ -226,7 +282,7 @@ fn a_reboot_forgets_all_mappings_and_other_ports_are_drawn() {
 #[test]
 fn the_same_seed_maps_to_the_same_ports_and_another_does_not() {
     let ports = |seed| {
-        let mut nat = Nat::new(NatConfig::new(P, P), vec![ip("203.0.113.1")], Seed::from_number(seed));
+        let mut nat = Nat::new(NatConfig::new(P, P), vec![ip("203.0.113.1")], Seed::from_number(seed)).unwrap();
         REMOTES.map(|remote| nat.outbound(seconds(0), at(HOST), at(remote)).unwrap())
     };
     assert_eq!(ports(1), ports(1));

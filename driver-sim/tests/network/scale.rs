@@ -42,7 +42,7 @@ fn send_all(nat: &mut Nat, begin: f64) -> usize {
 }
 
 #[test]
-fn sixty_thousand_mappings_come_stay_and_go_one_by_one() {
+fn sixty_thousand_mappings_come_stay_and_go() {
     let mut nat = nat(NatConfig::new(E, P));
     assert_eq!(timed("a mapping made", 60_000, || send_all(&mut nat, 0.0)), 60_000);
     assert_eq!(nat.mappings(second(60.0)).count(), 60_000);
@@ -66,7 +66,7 @@ fn sixty_thousand_mappings_come_stay_and_go_one_by_one() {
 }
 
 #[test]
-fn when_all_ports_are_given_away_a_refusal_costs_no_search() {
+fn when_all_ports_are_given_away_new_mappings_are_refused_and_well_known_ports_are_a_range_of_their_own() {
     let mut nat = nat(NatConfig::new(P, P));
     let remotes = (1_024..=u16::MAX).map(|port| SocketAddr::new(ip("198.51.100.7"), port));
     let internal = at("10.0.0.2:5000");
@@ -76,7 +76,6 @@ fn when_all_ports_are_given_away_a_refusal_costs_no_search() {
         others.filter(|&remote| nat.outbound(second(0.0), internal, remote).is_err()).count()
     });
     assert_eq!(refused, 60_000);
-    // The well-known ports are a range of their own.
     assert!(nat.outbound(second(0.0), at("10.0.0.2:500"), at(REMOTE)).unwrap().port() < 1_024);
 }
 
@@ -84,7 +83,7 @@ fn when_all_ports_are_given_away_a_refusal_costs_no_search() {
 fn with_several_external_addresses_each_has_all_its_ports() {
     let addresses = vec![ip("203.0.113.1"), ip("203.0.113.2")];
     let config = NatConfig { mappings_limit: 200_000, ports: 5_000..=5_999, ..NatConfig::new(P, E) };
-    let mut nat = Nat::new(config, addresses, Seed::from_number(1));
+    let mut nat = Nat::new(config, addresses, Seed::from_number(1)).unwrap();
     let remotes = (1..=1_000).map(|port| SocketAddr::new(ip("198.51.100.7"), port));
     let mut mapped = 0;
     for host in 2..=60 {
@@ -95,7 +94,7 @@ fn with_several_external_addresses_each_has_all_its_ports() {
 }
 
 #[test]
-fn a_firewall_forgets_one_session_at_a_time_too() {
+fn sixty_thousand_sessions_of_a_firewall_come_and_go() {
     let config = FirewallConfig { sessions_limit: 60_000, ..FirewallConfig::default() };
     let mut firewall = Firewall::new(config);
     let mut send = |internal, at_second| firewall.outbound(second(at_second), internal, at(REMOTE)).is_ok();

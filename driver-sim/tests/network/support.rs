@@ -29,5 +29,5 @@ pub(crate) fn behaviours() -> impl Iterator<Item = (Dependence, Dependence)> {
 
 /// A NAT with one external address.
 pub(crate) fn nat(config: NatConfig) -> Nat {
-    Nat::new(config, vec![ip("203.0.113.1")], Seed::from_number(1))
+    Nat::new(config, vec![ip("203.0.113.1")], Seed::from_number(1)).unwrap()
 }

@@ -53,6 +53,9 @@ fn networks_that_could_not_exist_are_refused_with_their_line() {
     assert_eq!(error(&second), "line 2: the network has a gateway for IPV4 already");
     let late = "x firewall ipv6\nalice host 10.0.0.1 behind x\nx nat EP external 203.0.113.1";
     assert_eq!(error(late), "line 3: 10.0.0.1 is there before the gateway");
+    let lifetime = "line 1: a lifetime of nothing lets no answer pass";
+    assert_eq!(error("x nat EP external 203.0.113.1 lifetime 0s"), lifetime);
+    assert_eq!(error("x firewall lifetime 0ms"), lifetime);
     assert_eq!(
         error("x firewall ipv6 \nx nat EP external 10.0.0.1 behind x"),
         "line 2: the network would be outside of itself"

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod mistakes;
+#[cfg(test)]
 mod names;
 #[cfg(test)]
 mod support;

@@ -28,8 +28,21 @@ enum Action {
 }
 
 impl Probe {
+    /// With sockets at these addresses.
+    pub(crate) fn at(addresses: &[&str]) -> Self {
+        Self { addresses: addresses.iter().map(|address| at(address)).collect(), ..Self::default() }
+    }
+
     pub(crate) fn send(&mut self, local: SocketAddr, remote: SocketAddr, length: usize) {
         self.actions.push_back(Action::Send(Path::udp(local, remote), length));
+    }
+
+    pub(crate) fn bind(&mut self, socket: SocketId, local: SocketAddr) {
+        self.actions.push_back(Action::Request(SocketRequest::BindUdp { socket, local }));
+    }
+
+    pub(crate) fn close(&mut self, socket: SocketId) {
+        self.actions.push_back(Action::Request(SocketRequest::Close { socket }));
     }
 
     pub(crate) fn look_up(&mut self, name: &str) {

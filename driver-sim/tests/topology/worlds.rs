@@ -158,6 +158,96 @@ fn an_interface_goes_and_comes_at_a_moment_of_the_worlds_time() {
 }
 
 #[test]
+fn nothing_leaves_from_an_interface_that_is_gone() {
+    let (mut world, _, [alice, bob]) = world(HOMES, ["alice", "bob"]);
+    send(&mut world, alice, "10.0.0.2:5000", BOB);
+    assert_eq!(received(&world, bob), 1);
+    world.remove_interface(alice.id(), at("10.0.0.2:0").ip()).unwrap();
+    send(&mut world, alice, "10.0.0.2:5000", BOB);
+    assert_eq!(received(&world, bob), 1);
+    let expected = "node0 10.0.0.2:5000 -> 198.51.100.7:5000 not sent: no socket is there";
+    assert!(world.transcript().to_string().contains(expected), "{}", world.transcript());
+}
+
+#[test]
+fn nothing_leaves_from_a_socket_that_is_closed_or_was_never_bound() {
+    let (mut world, _, [alice, bob]) = world(HOMES, ["alice", "bob"]);
+    send(&mut world, alice, "198.51.100.2:6000", BOB);
+    world.command(alice, |probe, _| probe.close(SocketId(2)));
+    send(&mut world, alice, "198.51.100.2:5000", BOB);
+    assert_eq!(received(&world, bob), 0);
+    send(&mut world, alice, "10.0.0.2:5000", BOB);
+    assert_eq!(received(&world, bob), 1);
+}
+
+#[test]
+fn a_socket_under_the_number_of_another_one_takes_its_place() {
+    let (mut world, _, [alice, bob]) = world("alice host 192.0.2.1\nbob host 198.51.100.7", ["alice", "bob"]);
+    world.command(alice, |probe, _| probe.bind(SocketId(0), at("192.0.2.1:6000")));
+    send(&mut world, bob, BOB, "192.0.2.1:5000");
+    send(&mut world, alice, "192.0.2.1:5000", BOB);
+    assert_eq!([received(&world, alice), received(&world, bob)], [0, 0]);
+    send(&mut world, bob, BOB, "192.0.2.1:6000");
+    assert_eq!(received(&world, alice), 1);
+    // The old address is free, for a socket of another number.
+    world.command(alice, |probe, _| probe.bind(SocketId(1), at("192.0.2.1:5000")));
+    send(&mut world, bob, BOB, "192.0.2.1:5000");
+    assert_eq!((received(&world, alice), world.node(alice).failed.len()), (2, 0));
+}
+
+#[test]
+fn the_unspecified_address_cannot_be_bound() {
+    let (mut world, _, [alice]) = world("alice host 192.0.2.1", ["alice"]);
+    world.command(alice, |probe, _| probe.bind(SocketId(1), at("0.0.0.0:6000")));
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.node(alice).failed, [(SocketId(1), SocketError::AddressNotAvailable)]);
+}
+
+#[test]
+fn a_program_that_is_started_again_knows_its_interfaces_and_has_its_sockets_and_no_answers_to_the_old_one() {
+    let text = "alice host 192.0.2.1 192.0.2.9\nbob host 198.51.100.7\nslow.example.org dns 192.0.2.5 delay 40ms";
+    let (mut world, _, [alice, bob]) = world(text, ["alice", "bob"]);
+    world.command(alice, |probe, _| probe.look_up("slow.example.org"));
+    send(&mut world, bob, BOB, "192.0.2.1:5000");
+    assert_eq!((received(&world, alice), world.node(alice).resolved.len()), (1, 1));
+    world.command(alice, |probe, _| probe.look_up("slow.example.org"));
+    world.remove_interface(alice.id(), at("192.0.2.9:0").ip()).unwrap();
+    world.restart(alice, Probe::at(&["192.0.2.1:5000"]));
+    send(&mut world, bob, BOB, "192.0.2.1:5000");
+    send(&mut world, alice, "192.0.2.1:5000", BOB);
+    let probe = world.node(alice);
+    assert_eq!(
+        (received(&world, alice), received(&world, bob), probe.resolved.len(), probe.failed.len()),
+        (1, 1, 0, 0)
+    );
+    assert_eq!(probe.interfaces, Some(vec![InterfaceAddress::new(at("192.0.2.1:0").ip())]));
+}
+
+#[test]
+fn a_default_that_is_set_later_holds_for_every_link_without_a_configuration_of_its_own() {
+    let (mut world, _, [alice, bob]) = world("alice host 192.0.2.1\nbob host 198.51.100.7", ["alice", "bob"]);
+    let delayed = |milliseconds| LinkConfig { delay: Duration::from_millis(milliseconds), ..LinkConfig::default() };
+    let exchange = |world: &mut World<()>| {
+        let begin = world.now();
+        send(world, alice, "192.0.2.1:5000", BOB);
+        let there = world.node(bob).received.last().unwrap().0 - begin;
+        let begin = world.now();
+        send(world, bob, BOB, "192.0.2.1:5000");
+        [there, world.node(alice).received.last().unwrap().0 - begin].map(|time| time.as_millis())
+    };
+    world.set_default_link(delayed(10));
+    assert_eq!(exchange(&mut world), [10, 10]);
+    let there = LinkName::Between { from: alice.id(), to: bob.id() };
+    world.cut(there);
+    world.restore(there);
+    world.set_default_link(delayed(20));
+    assert_eq!(exchange(&mut world), [20, 20]);
+    world.configure(there, delayed(5));
+    world.set_default_link(delayed(30));
+    assert_eq!(exchange(&mut world), [5, 30]);
+}
+
+#[test]
 fn a_mapping_that_expires_while_a_datagram_is_under_way_drops_it() {
     let (mut world, _, [alice, bob]) = world(HOMES, ["alice", "bob"]);
     world.set_default_link(LinkConfig { delay: Duration::from_secs(10), ..LinkConfig::default() });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use driver_sim::{EndpointNode, Handle, LinkConfig, PeerNode, Server, Signal, SignallingRole, World};
 use peer_core::{
-    AddPeerError, DataChannelOptions, Endpoint, EndpointConfig, EndpointEvent, InterfaceAddress, Message,
+    AddPeerError, DataChannelOptions, Endpoint, EndpointConfig, EndpointEvent, InterfaceAddress, Message, Peer,
     PeerConnectionState, PeerEvent, PeerId, SocketPolicy,
 };
 use proto_machine::{Machine, Path, Received, Seed, SocketEvent, SocketRequest, Timestamp, TransmitBuffer};
@@ -323,18 +323,15 @@ fn a_path_is_free_again_once_its_peer_has_failed() {
     served.world.set_link(server.id(), old.id(), dead);
     served.world.run_for(Duration::from_secs(60));
     let id = served.world.node(server).peer_of(old.id()).unwrap();
-    let state = |world: &World<Signal>| world.node(server).endpoint().peer(id).map(peer_core::Peer::connection_state);
+    let state = |world: &World<Signal>| world.node(server).endpoint().peer(id).map(Peer::connection_state);
     assert_eq!(state(&served.world), Some(PeerConnectionState::Failed));
     let alive = LinkConfig { delay: Duration::from_millis(20), ..LinkConfig::default() };
     served.world.set_link(old.id(), server.id(), alive);
     served.world.set_link(server.id(), old.id(), alive);
     // The same host and port with a fresh peer, while the old one's peer is still there.
-    served.world.close_sockets(old.id());
-    served.world.command(old, |node, now| {
-        let mut fresh = peer(7);
-        fresh.set_interfaces(now, &[InterfaceAddress::new(address(1))]);
-        node.restart(fresh, Observer::creating(vec![DataChannelOptions::new("echo")]), now);
-    });
+    let observer = Observer::creating(vec![DataChannelOptions::new("echo")]);
+    let fresh = Peer::new(configuration(7), Seed::from_number(7)).unwrap();
+    served.world.restart(old, PeerNode::new(fresh, observer, SignallingRole::Offerer { to: server.id() }));
     served.exchange();
     let path = served.world.node(old).peer().selected_candidate_pair().unwrap().path;
     assert_eq!(path.local, SocketAddr::new(address(1), 40_000));
