@@ -3,7 +3,7 @@
 //! A [`World`] holds nodes, gives them sockets and carries their datagrams over [links](LinkConfig) with delay, jitter, loss, duplication, reordering and corruption. Nothing in it
 //! reads a clock or the system's randomness: everything follows from one seed. An hour of virtual time takes as long as the nodes compute.
 //!
-//! Nodes are on the public Internet, or in [networks](network) behind NATs and firewalls, which a [`Topology`] reads from text. A [`StunServerNode`] tells them their addresses outside.
+//! Nodes are on the public Internet, or in [networks](network) behind NATs and firewalls, which a [`Topology`] reads from text. A [`StunServerNode`] tells them their addresses outside, a [`TurnServerNode`] relays for them.
 //!
 //! ```
 //! use std::net::IpAddr;
@@ -117,6 +117,7 @@ mod stun_server;
 mod tick;
 mod topology;
 mod transcript;
+mod turn_server;
 mod world;
 
 pub use endpoint_node::{EndpointNode, Server};
@@ -129,4 +130,10 @@ pub use replay::for_seeds;
 pub use stun_server::StunServerNode;
 pub use topology::{Places, Topology, TopologyError, TopologyProblem};
 pub use transcript::{Entry, Transcript};
+pub use turn_server::TurnServerNode;
 pub use world::{Captured, Direction, Handle, Interface, LinkName, Stuck, World};
+
+pub use proto_ice::turn::TurnCredentials;
+pub use proto_ice::turn::server::{
+    PasswordAlgorithm, TurnRequest, TurnServer, TurnServerConfig, TurnServerFaults, TurnServerStatistics,
+};

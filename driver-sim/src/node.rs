@@ -88,6 +88,11 @@ impl fmt::Display for NodeId {
 /// world.run_until(Timestamp::from_millis(1_000), |world| nodes.iter().all(|node| world.node(*node).heard == 12)).unwrap();
 /// ```
 pub trait Node<S>: Any {
+    /// The largest datagram that the node sends, in bytes of UDP payload: the capacity of the buffer that [`poll`](Self::poll) is given. Asked once, when the node is added.
+    fn datagram_capacity(&self) -> usize {
+        DATAGRAM_CAPACITY
+    }
+
     /// The world has begun.
     fn handle_start(&mut self, now: Timestamp);
 
@@ -115,6 +120,9 @@ pub trait Node<S>: Any {
     /// What the node wants done next. Called until it answers [`NodeAction::Wait`].
     fn poll(&mut self, now: Timestamp, buffer: &mut TransmitBuffer) -> NodeAction<S>;
 }
+
+/// What fits through every path of today's Internet, IPv6 and tunnels included.
+const DATAGRAM_CAPACITY: usize = 1_200;
 
 /// What a node wants done.
 #[derive(Debug)]

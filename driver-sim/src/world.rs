@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use proto_machine::{Path, Seed, SocketError, SocketEvent, SocketRequest, Timestamp, TransmitBuffer};
+use proto_machine::{Path, Seed, SocketError, SocketEvent, SocketRequest, Timestamp};
 
 use self::host::Host;
 pub use self::names::{Direction, Interface, LinkName};
@@ -68,7 +68,6 @@ pub struct World<S> {
     transcript: Transcript,
     captured: Option<Vec<Captured>>,
     recordings: Vec<Recording>,
-    buffer: TransmitBuffer,
     started: bool,
 }
 
@@ -134,7 +133,6 @@ impl<S: 'static> World<S> {
             transcript: Transcript::default(),
             captured: None,
             recordings: Vec::new(),
-            buffer: TransmitBuffer::new(1_200),
             started: false,
         }
     }
@@ -434,6 +432,10 @@ impl<S: 'static> World<S> {
         self.drain(id);
     }
 
+    pub(crate) fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
     fn next_moment(&self) -> Option<Timestamp> {
         let delivery = self.queue.keys().next().map(|&(at, _)| at);
         let deadline = self.hosts.iter().filter_map(|host| host.deadline).min();
@@ -485,8 +487,9 @@ impl<S: 'static> World<S> {
 
     /// Carries out one action of a node; `false` if it only wants to wait.
     fn act(&mut self, id: NodeId) -> bool {
-        self.buffer.clear();
-        match self.hosts[id.0].node.poll(self.now, &mut self.buffer) {
+        let Host { node, buffer, .. } = &mut self.hosts[id.0];
+        buffer.clear();
+        match node.poll(self.now, buffer) {
             NodeAction::Transmit(transmit) => self.send(id, transmit),
             NodeAction::Socket(request) => self.handle_request(id, request),
             NodeAction::Signal { to, signal } => {

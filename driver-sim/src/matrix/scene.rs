@@ -1,17 +1,15 @@
 //! The world of a case.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use peer_core::{CandidateType, DataChannelOptions, IceServer, Peer, PeerEvent};
+use peer_core::{CandidateType, DataChannelOptions, Peer, PeerEvent};
 use proto_machine::{Seed, Timestamp};
 
 use super::Case;
 use crate::network::reachability::CandidateKind;
 use crate::{
-    Application, Handle, NodeId, PeerNode, Places, Signal, SignallingRole, StunServerNode, Topology, World,
-    simulated_configuration,
+    Application, Handle, NodeId, PeerNode, Places, Signal, SignallingRole, Topology, World, simulated_configuration,
 };
 
 /// What becomes of two peers.
@@ -99,7 +97,7 @@ impl Scene {
         world.set_signalling_delay(case.link.delay);
         let places = topology.build(&mut world).expect("the topology of the case can be built");
         // The offerer knows the answerer by its number, which comes after its own.
-        let left = NodeId::from_index(places.stun_servers().count());
+        let left = NodeId::from_index(places.stun_servers().count() + places.turn_servers().count());
         let roles = [SignallingRole::Offerer { to: left.next() }, SignallingRole::Answerer];
         let sides = [("left", 0), ("right", 1)].map(|(name, index)| {
             let creates = matches!(roles[index], SignallingRole::Offerer { .. });
@@ -160,11 +158,9 @@ impl Scene {
     }
 }
 
-#[expect(clippy::expect_used, reason = "the URLs are made of addresses here")]
+#[expect(clippy::expect_used, reason = "the URLs are those of the topology")]
 fn peer(seed: &Seed, places: &Places) -> Peer {
     let mut configuration = simulated_configuration(&seed.child("configuration"));
-    let url = |address| format!("stun:{}", SocketAddr::new(address, StunServerNode::PORT));
-    let urls = places.interfaces("stun").iter().map(|interface| url(interface.address)).collect();
-    configuration.ice_servers = vec![IceServer { urls, ..IceServer::default() }];
+    configuration.ice_servers = ["stun", "turn"].iter().filter_map(|name| places.ice_server(name)).collect();
     Peer::new(configuration, seed.child("peer")).expect("the URLs are valid")
 }

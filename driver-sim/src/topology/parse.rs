@@ -34,6 +34,7 @@ fn line(number: usize, content: &str) -> Result<Option<Line>> {
         "firewall" => words.firewall()?,
         "host" => Declaration::Host(words.interfaces()?),
         "stun" => Declaration::StunServer(words.interfaces()?),
+        "turn" => words.turn_server()?,
         "dns" => Declaration::HostName(words.name_record()?),
         other => return Err(unexpected(other)),
     };
@@ -113,8 +114,32 @@ impl<'a> Words<'a> {
         Ok(Declaration::Firewall { config, families, outside })
     }
 
-    /// Addresses, each group of them with the network that it is in.
+    fn turn_server(&mut self) -> Result<Declaration> {
+        let mut users = Vec::new();
+        let addresses = self.interfaces_and(|words, word| {
+            if word != "user" {
+                return words.link_word(word);
+            }
+            let name = words.next("the name of the user")?.to_owned();
+            users.push((name, words.next("the password of the user")?.to_owned()));
+            Ok(())
+        })?;
+        if users.is_empty() {
+            Err(TopologyProblem::Missing("a user"))
+        } else {
+            Ok(Declaration::TurnServer(addresses, users))
+        }
+    }
+
     fn interfaces(&mut self) -> Result<Vec<(IpAddr, Option<String>)>> {
+        self.interfaces_and(Self::link_word)
+    }
+
+    /// Addresses, each group of them with the network that it is in, and other words between.
+    fn interfaces_and(
+        &mut self,
+        mut other: impl FnMut(&mut Self, &str) -> Result<()>,
+    ) -> Result<Vec<(IpAddr, Option<String>)>> {
         let mut interfaces: Vec<(IpAddr, Option<String>)> = Vec::new();
         let mut group = 0;
         while let Some(word) = self.words.next() {
@@ -125,7 +150,7 @@ impl<'a> Words<'a> {
                 interfaces.iter_mut().skip(group).for_each(|(_, outside)| *outside = Some(network.to_owned()));
                 group = interfaces.len();
             } else {
-                self.link_word(word)?;
+                other(self, word)?;
             }
         }
         if interfaces.is_empty() { Err(TopologyProblem::Missing("an address")) } else { Ok(interfaces) }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use proto_machine::{InterfaceAddress, SocketError, SocketId, Timestamp};
+use proto_machine::{InterfaceAddress, SocketError, SocketId, Timestamp, TransmitBuffer};
 
 use super::Interface;
 use crate::Node;
@@ -15,6 +15,7 @@ const FIRST_PORT: u16 = 40_000;
 pub(super) struct Host<S> {
     pub(super) node: Box<dyn Node<S>>,
     pub(super) deadline: Option<Timestamp>,
+    pub(super) buffer: TransmitBuffer,
     interfaces: Vec<Interface>,
     sockets: BTreeMap<SocketId, SocketAddr>,
     bound: BTreeSet<SocketAddr>,
@@ -24,6 +25,7 @@ pub(super) struct Host<S> {
 impl<S: 'static> Host<S> {
     pub(super) fn new(node: Box<dyn Node<S>>) -> Self {
         Self {
+            buffer: TransmitBuffer::new(node.datagram_capacity()),
             node,
             deadline: None,
             interfaces: Vec::new(),

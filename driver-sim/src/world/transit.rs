@@ -26,12 +26,13 @@ enum Leg {
 impl<S: 'static> World<S> {
     pub(super) fn send(&mut self, from: NodeId, transmit: Transmit) {
         let path = transmit.path;
-        let interface = self.hosts.get(from.0).and_then(|host| host.network_of(path.local.ip()));
+        let host = &self.hosts[from.0];
+        let interface = host.network_of(path.local.ip());
         // Whoever sends from an address that is not its own does so on the public Internet.
         let network = interface.unwrap_or(Internet::PUBLIC);
         let packet = Packet { network, source: path.local, destination: path.remote };
         let link = LinkName::Interface { node: from, address: path.local.ip(), direction: Direction::Up };
-        let datagrams: Vec<Vec<u8>> = self.buffer.datagrams().map(<[u8]>::to_vec).collect();
+        let datagrams: Vec<Vec<u8>> = host.buffer.datagrams().map(<[u8]>::to_vec).collect();
         for bytes in datagrams {
             self.transcript.push(Entry::Sent { at: self.now, path, length: bytes.len() });
             self.observe(VantagePoint::Node(from), packet, &bytes);

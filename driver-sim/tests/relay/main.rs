@@ -1,0 +1,6 @@
+//! TURN servers in a world, and peers that need them.
+
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod server;
