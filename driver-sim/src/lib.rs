@@ -92,7 +92,7 @@
 //! ```
 //!
 //! Which hosts can reach each other, and by which candidates, [`network::reachability`] says without any datagram; [`matrix`] tries it with real peers behind every kind of NAT, and is
-//! what `cargo xtask sim nat` prints.
+//! what `cargo xtask sim nat` prints; with `--relay` they have a TURN server.
 //!
 //! # The same seed, the same transcript
 //!

@@ -22,7 +22,7 @@ use crate::{
 /// Each line begins with a name and what it is. Words behind `#` are a remark.
 ///
 /// ```text
-/// NAME nat MAPPING-FILTERING external ADDRESS… [behind NETWORK] [ports random|sequential|preserving]
+/// NAME nat MAPPING-FILTERING external ADDRESS|PREFIX… [behind NETWORK] [ports random|sequential|preserving]
 ///          [pooling paired|arbitrary] [hairpinning on|off] [lifetime TIME] [LINK…]
 /// NAME firewall [ipv4|ipv6] [udp allowed|blocked] [behind NETWORK] [lifetime TIME] [LINK…]
 /// NAME host ADDRESS… [behind NETWORK] [ADDRESS… [behind NETWORK]]… [LINK…]
@@ -34,8 +34,8 @@ use crate::{
 /// ```
 ///
 /// A NAT or a firewall makes a network of its name, which lies behind it; the lines of what is in it come later. A NAT and a firewall of one name share a network, one for each address
-/// family. What is `behind` nothing is on the public Internet. `MAPPING-FILTERING` are two letters out of `E`, `A` and `P` (see [`Dependence`](crate::network::Dependence)). A time is a
-/// number with `ms` or `s`, a percentage ends with `%` and may have one decimal, a `burst` is that of [`BurstLoss`](crate::BurstLoss): begin, end, loss; a rate may end with `kbit` or `mbit`. Links are the access links in both directions, beside the default link of the world. Host names
+/// family. What is `behind` nothing is on the public Internet. `MAPPING-FILTERING` are two letters out of `E`, `A` and `P` (see [`Dependence`](crate::network::Dependence)). A prefix such
+/// as `198.18.0.0/16` stands for all its addresses, at most 65,536. A time is a number with `ms` or `s`, a percentage ends with `%` and may have one decimal, a `burst` is that of [`BurstLoss`](crate::BurstLoss): begin, end, loss; a rate may end with `kbit` or `mbit`. Links are the access links in both directions, beside the default link of the world. Host names
 /// are for look-ups alone: what else bears a name is something else.
 ///
 /// ```

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use peer_core::{CandidateType, DataChannelOptions, Peer, PeerEvent};
+use peer_core::{CandidateType, DataChannelOptions, IceTransportPolicy, Peer, PeerEvent};
 use proto_machine::{Seed, Timestamp};
 
 use super::Case;
-use crate::network::reachability::CandidateKind;
+use crate::network::reachability::{CandidateKind, Policy};
 use crate::{
     Application, Handle, NodeId, PeerNode, Places, Signal, SignallingRole, Topology, World, simulated_configuration,
 };
@@ -26,7 +26,15 @@ pub enum Outcome {
     Unconnected,
 }
 
-/// A cell of the table: the two types, or `R`, for a relay would be needed.
+impl Outcome {
+    /// Whether data goes through a relay.
+    #[must_use]
+    pub fn is_relayed(&self) -> bool {
+        matches!(self, Self::Connected { left, right } if [left, right].contains(&&CandidateKind::Relayed))
+    }
+}
+
+/// A cell of the table: the two types, or `R`, for a relay would be needed that there is not.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -101,7 +109,7 @@ impl Scene {
         let roles = [SignallingRole::Offerer { to: left.next() }, SignallingRole::Answerer];
         let sides = [("left", 0), ("right", 1)].map(|(name, index)| {
             let creates = matches!(roles[index], SignallingRole::Offerer { .. });
-            let peer = peer(&seed.child(name), &places);
+            let peer = peer(&seed.child(name), &places, case.policies[index]);
             let node = PeerNode::new(peer, Opener { creates, opened: None }, roles[index])
                 .with_candidates_from(Timestamp::ZERO + case.signalled[index]);
             places.add_host(&mut world, name, node).expect("the topology has the hosts left and right")
@@ -109,7 +117,7 @@ impl Scene {
         Self { world, places, sides, limit: Timestamp::ZERO + case.limit() }
     }
 
-    /// Runs until the channel is open on both sides, and both have selected a pair; or until the time of the case is up.
+    /// Runs until the channel is open on both sides, both have selected a pair, and have had the time to settle on one; or until the time of the case is up.
     pub fn connect(&mut self) -> Outcome {
         let sides = self.sides;
         let all = |world: &World<Signal>, holds: fn(&PeerNode<Opener>) -> bool| {
@@ -124,6 +132,8 @@ impl Scene {
         if self.world.run_until(limit, |world| all(world, selected)).is_err() {
             return Outcome::Unconnected;
         }
+        // Where checks were lost, a better pair may still take the place of the first one, and for a moment the two sides differ.
+        self.world.run_for(SETTLEMENT);
         match [0, 1].map(|index| self.kind(index)) {
             [Some(left), Some(right)] => Outcome::Connected { left, right },
             _ => Outcome::Unconnected,
@@ -158,9 +168,16 @@ impl Scene {
     }
 }
 
+/// Longer than agents keep candidates that are not selected (RFC 8445 §8.3.1).
+const SETTLEMENT: Duration = Duration::from_secs(5);
+
 #[expect(clippy::expect_used, reason = "the URLs are those of the topology")]
-fn peer(seed: &Seed, places: &Places) -> Peer {
+fn peer(seed: &Seed, places: &Places, policy: Policy) -> Peer {
     let mut configuration = simulated_configuration(&seed.child("configuration"));
     configuration.ice_servers = ["stun", "turn"].iter().filter_map(|name| places.ice_server(name)).collect();
+    configuration.ice_transport_policy = match policy {
+        Policy::All => IceTransportPolicy::All,
+        Policy::RelayOnly => IceTransportPolicy::Relay,
+    };
     Peer::new(configuration, seed.child("peer")).expect("the URLs are valid")
 }

@@ -1,6 +1,6 @@
 //! Lines to declarations.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
 use std::str::SplitWhitespace;
 use std::time::Duration;
@@ -41,6 +41,23 @@ fn line(number: usize, content: &str) -> Result<Option<Line>> {
     Ok(Some(Line { number, name: name.to_owned(), declaration, link: words.link.finish()? }))
 }
 
+/// An address, or all addresses of a prefix such as `198.18.0.0/16`: no more than 65,536.
+fn addresses(word: &str) -> Option<Vec<IpAddr>> {
+    let Some((address, length)) = word.split_once('/') else { return Some(vec![word.parse().ok()?]) };
+    let (address, length): (IpAddr, u32) = (address.parse().ok()?, length.parse().ok()?);
+    let (bits, first) = match address {
+        IpAddr::V4(address) => (Ipv4Addr::BITS, u128::from(address.to_bits())),
+        IpAddr::V6(address) => (Ipv6Addr::BITS, address.to_bits()),
+    };
+    let count = 1_u128 << bits.checked_sub(length).filter(|free| *free <= 16)?;
+    let of_bits = |bits: u128| match address {
+        IpAddr::V4(_) => u32::try_from(bits).ok().map(|bits| Ipv4Addr::from_bits(bits).into()),
+        IpAddr::V6(_) => Some(Ipv6Addr::from_bits(bits).into()),
+    };
+    // The rest of the first address is zero.
+    first.is_multiple_of(count).then(|| (first..=first + (count - 1)).filter_map(of_bits).collect())
+}
+
 fn unexpected(word: &str) -> TopologyProblem {
     TopologyProblem::Unexpected(word.to_owned())
 }
@@ -69,8 +86,8 @@ impl<'a> Words<'a> {
         // An address may follow `external`, and further ones it.
         let mut may_be_address = false;
         while let Some(word) = self.words.next() {
-            if let (true, Ok(address)) = (may_be_address, word.parse()) {
-                external.push(address);
+            if let (true, Some(addresses)) = (may_be_address, addresses(word)) {
+                external.extend(addresses);
                 continue;
             }
             may_be_address = word == "external";

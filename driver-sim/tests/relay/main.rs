@@ -3,4 +3,6 @@
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod server;
