@@ -91,6 +91,9 @@
 //! # let _ = (nat, interface);
 //! ```
 //!
+//! Beside datagrams there are byte streams, TCP and TLS ([`StreamRequest`], [`StreamEvent`]): late, in order, and whole. Their segments cross the same links, NATs and firewalls, and
+//! what is lost comes later. A firewall that blocks UDP leaves TCP to port 443 open; there a [`TurnServerNode`] speaks TLS.
+//!
 //! Which hosts can reach each other, and by which candidates, [`network::reachability`] says without any datagram; [`matrix`] tries it with real peers behind every kind of NAT, and is
 //! what `cargo xtask sim nat` prints; with `--relay` they have a TURN server.
 //!
@@ -111,6 +114,7 @@ pub mod network;
 mod node;
 mod pcap;
 mod peer_node;
+mod pipe;
 mod replay;
 pub mod setup;
 mod stun_server;
@@ -126,6 +130,7 @@ pub use names::{NameAnswer, NameRecord};
 pub use node::{Node, NodeAction, NodeId};
 pub use pcap::{RecordingId, VantagePoint};
 pub use peer_node::{Application, Idle, PeerNode, Signal, SignallingRole, simulated_configuration};
+pub use pipe::{StreamError, StreamEvent, StreamRequest, StreamSecurity};
 pub use replay::for_seeds;
 pub use stun_server::StunServerNode;
 pub use topology::{Places, Topology, TopologyError, TopologyProblem};

@@ -3,8 +3,9 @@
 use std::any::Any;
 use std::fmt;
 
+use crate::{StreamEvent, StreamRequest};
 use proto_machine::{
-    Deadline, InterfaceAddress, Received, SocketEvent, SocketRequest, Timestamp, Transmit, TransmitBuffer,
+    Deadline, InterfaceAddress, Path, Received, SocketEvent, SocketRequest, Timestamp, Transmit, TransmitBuffer,
 };
 
 /// A node of a [`World`](crate::World), in the order in which they were added.
@@ -104,6 +105,11 @@ pub trait Node<S>: Any {
         let _ = (now, event);
     }
 
+    /// Something has happened to the byte stream of this path.
+    fn handle_stream(&mut self, now: Timestamp, path: Path, event: StreamEvent) {
+        let _ = (now, path, event);
+    }
+
     /// These are all the interfaces of the host: told before the start, and whenever they have changed.
     fn handle_interfaces(&mut self, now: Timestamp, interfaces: &[InterfaceAddress]) {
         let _ = (now, interfaces);
@@ -131,6 +137,8 @@ pub enum NodeAction<S> {
     Transmit(Transmit),
     /// Open or close a socket, look up a name.
     Socket(SocketRequest),
+    /// Do something with a byte stream.
+    Stream(StreamRequest),
     /// Tell another node something beside the network.
     Signal {
         /// Whom.

@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use proto_ice::turn::TurnCredentials;
 use proto_ice::turn::server::{TurnServer, TurnServerConfig};
-use proto_machine::{Machine, Received, Seed, SocketId, SocketRequest, Timestamp, TransmitBuffer};
+use proto_ice::turn::{FrameReader, FramingError, TurnCredentials};
+use proto_machine::{
+    Machine, Path, Received, Seed, SocketId, SocketRequest, Timestamp, Transmit, TransmitBuffer, TransportProtocol,
+};
 
-use crate::{Node, NodeAction};
+use crate::{Node, NodeAction, StreamEvent, StreamRequest, StreamSecurity};
 
-/// A TURN server over UDP (RFC 8656), and a STUN server as well: a [`TurnServer`] with sockets. It has one at each address that it listens at, and one for each relayed address, which
-/// begins and ends with the allocation. Both are addresses of its host.
+/// A TURN server (RFC 8656), and a STUN server as well: a [`TurnServer`] with sockets. It has one at each address that it listens at, and one for each relayed address, which
+/// begins and ends with the allocation. Both are addresses of its host. Clients may come over UDP, over TCP at the same port, and over TLS at port 443: byte streams of the world
+/// ([`StreamRequest`]).
 ///
 /// What goes wrong is up to the world, as in `world.command(server, |server, _| server.server_mut().faults.nonce_uses = Some(1))`: see [`TurnServerFaults`](crate::TurnServerFaults).
 /// [`TurnServer::restart`] is a reboot: allocations and nonces are forgotten.
@@ -22,23 +25,33 @@ pub struct TurnServerNode {
     /// How many sockets there have been.
     sockets: u64,
     requests: VecDeque<SocketRequest>,
+    streams: VecDeque<StreamRequest>,
+    /// What has arrived of the next message, for each client over a stream.
+    readers: BTreeMap<Path, FrameReader>,
 }
 
 /// The payload of UDP over IPv4 on an Ethernet. A relay sends more than it has received: an envelope around it.
 const DATAGRAM_CAPACITY: usize = 1_500 - 20 - 8;
 
 impl TurnServerNode {
-    /// The port of TURN over UDP (RFC 8656 §18.7).
+    /// The port of TURN over UDP and TCP (RFC 8656 §18.7).
     pub const PORT: u16 = 3478;
+    /// The port at which it speaks TLS: that of HTTPS, for it is the one that firewalls leave open.
+    pub const TLS_PORT: u16 = 443;
 
     /// A server that listens and relays at addresses of its host.
     #[must_use]
     pub fn new(config: TurnServerConfig, seed: &Seed) -> Self {
         let addresses = config.addresses.clone();
         let server = TurnServer::new(config, seed);
-        let mut node = Self { server, relayed: BTreeMap::new(), sockets: 0, requests: VecDeque::new() };
-        for address in addresses {
-            node.bind(address);
+        let (requests, streams) = (VecDeque::new(), VecDeque::new());
+        let mut node =
+            Self { server, relayed: BTreeMap::new(), sockets: 0, requests, streams, readers: BTreeMap::new() };
+        for local in addresses {
+            node.bind(local);
+            let tls = SocketAddr::new(local.ip(), Self::TLS_PORT);
+            node.streams.push_back(StreamRequest::Listen { local, security: StreamSecurity::Tcp });
+            node.streams.push_back(StreamRequest::Listen { local: tls, security: StreamSecurity::Tls });
         }
         node
     }
@@ -69,6 +82,31 @@ impl TurnServerNode {
         socket
     }
 
+    /// Cuts what has arrived into messages. A stream that is out of step is closed.
+    fn read(&mut self, now: Timestamp, path: Path, bytes: &[u8]) {
+        let Some(reader) = self.readers.get_mut(&path) else { return };
+        reader.push(bytes);
+        loop {
+            match reader.next_frame() {
+                Ok(Some(frame)) => {
+                    let datagram = &mut frame.to_vec();
+                    self.server.handle_input(now, Received { path, datagram });
+                }
+                Ok(None) => return,
+                Err(FramingError) => {
+                    self.streams.push_back(StreamRequest::Close { path });
+                    return self.hang_up(path);
+                }
+            }
+        }
+    }
+
+    /// The 5-tuple of an allocation ends with its connection.
+    fn hang_up(&mut self, path: Path) {
+        self.readers.remove(&path);
+        self.server.disconnect(path);
+    }
+
     /// Opens sockets for new relayed addresses, and closes those of addresses that are gone.
     fn follow_allocations(&mut self) {
         let mut before = std::mem::take(&mut self.relayed);
@@ -92,6 +130,16 @@ impl<S> Node<S> for TurnServerNode {
         self.server.handle_input(now, received);
     }
 
+    fn handle_stream(&mut self, now: Timestamp, path: Path, event: StreamEvent) {
+        match event {
+            StreamEvent::Opened => {
+                self.readers.insert(path, FrameReader::default());
+            }
+            StreamEvent::Received(bytes) => self.read(now, path, &bytes),
+            StreamEvent::Closed | StreamEvent::Failed(_) => self.hang_up(path),
+        }
+    }
+
     fn handle_timeout(&mut self, now: Timestamp) {
         self.server.handle_timeout(now);
     }
@@ -101,7 +149,14 @@ impl<S> Node<S> for TurnServerNode {
         if let Some(request) = self.requests.pop_front() {
             return NodeAction::Socket(request);
         }
+        if let Some(request) = self.streams.pop_front() {
+            return NodeAction::Stream(request);
+        }
         match self.server.poll_transmit(now, 1, buffer) {
+            Some(Transmit { path, .. }) if path.protocol == TransportProtocol::Tcp => {
+                let bytes = buffer.datagrams().flatten().copied().collect();
+                NodeAction::Stream(StreamRequest::Send { path, bytes })
+            }
             Some(transmit) => NodeAction::Transmit(transmit),
             None => NodeAction::Wait(self.server.poll_timeout()),
         }

@@ -2,6 +2,7 @@
 
 mod host;
 mod names;
+mod pipes;
 mod transit;
 
 use std::any::Any;
@@ -20,7 +21,7 @@ use crate::link::{Continuity, Link};
 use crate::names::{NameRecord, Names};
 use crate::network::{Internet, InternetError};
 use crate::pcap::{Recording, RecordingId, VantagePoint};
-use crate::{Entry, LinkConfig, Node, NodeAction, NodeId, Transcript};
+use crate::{Entry, LinkConfig, Node, NodeAction, NodeId, StreamEvent, Transcript};
 
 /// Names a node of a known type, so that [`World::node`] needs no guess.
 pub struct Handle<N> {
@@ -89,6 +90,8 @@ enum Delivery<S> {
     Datagram { to: NodeId, path: Path, bytes: Vec<u8> },
     Signal { to: NodeId, from: NodeId, signal: S },
     SocketEvent { to: NodeId, event: SocketEvent },
+    Stream { to: NodeId, path: Path, event: StreamEvent },
+    PipeTimer { of: NodeId, path: Path },
     Action(Action<S>),
 }
 
@@ -466,9 +469,14 @@ impl<S: 'static> World<S> {
         let to = match delivery {
             Delivery::Flight(flight) => return self.fly(flight),
             Delivery::Datagram { to, path, bytes } => return self.arrive(to, path, bytes),
+            Delivery::PipeTimer { of, path } => return self.wake_pipe(of, path),
             Delivery::Action(action) => return action(self),
             Delivery::Signal { to, from, signal } => {
                 self.hosts[to.0].node.handle_signal(now, from, signal);
+                to
+            }
+            Delivery::Stream { to, path, event } => {
+                self.hosts[to.0].node.handle_stream(now, path, event);
                 to
             }
             Delivery::SocketEvent { to, event } => {
@@ -492,6 +500,7 @@ impl<S: 'static> World<S> {
         match node.poll(self.now, buffer) {
             NodeAction::Transmit(transmit) => self.send(id, transmit),
             NodeAction::Socket(request) => self.handle_request(id, request),
+            NodeAction::Stream(request) => self.handle_stream_request(id, request),
             NodeAction::Signal { to, signal } => {
                 let at = self.now + self.signalling_delay;
                 self.enqueue(at, Delivery::Signal { to, from: id, signal });

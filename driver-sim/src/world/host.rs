@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use proto_machine::{InterfaceAddress, SocketError, SocketId, Timestamp, TransmitBuffer};
 
 use super::Interface;
+use super::pipes::Pipes;
 use crate::Node;
 use crate::network::NetworkId;
 
@@ -17,6 +18,7 @@ pub(super) struct Host<S> {
     pub(super) deadline: Option<Timestamp>,
     pub(super) buffer: TransmitBuffer,
     interfaces: Vec<Interface>,
+    pub(super) pipes: Pipes,
     sockets: BTreeMap<SocketId, SocketAddr>,
     bound: BTreeSet<SocketAddr>,
     next_port: u16,
@@ -29,6 +31,7 @@ impl<S: 'static> Host<S> {
             node,
             deadline: None,
             interfaces: Vec::new(),
+            pipes: Pipes::default(),
             sockets: BTreeMap::new(),
             bound: BTreeSet::new(),
             next_port: FIRST_PORT,
@@ -91,6 +94,7 @@ impl<S: 'static> Host<S> {
 
     /// As the end of a program does. What is started next is given the same ports again.
     pub(super) fn close_all(&mut self) {
+        self.pipes = Pipes::default();
         self.sockets.clear();
         self.bound.clear();
         self.next_port = FIRST_PORT;

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
-use driver_sim::{Node, NodeAction};
-use proto_ice::turn::{TurnClient, TurnConfig, TurnCredentials, TurnEvent};
+use driver_sim::{Node, NodeAction, StreamEvent, StreamRequest, StreamSecurity};
+use proto_ice::turn::{FrameReader, TurnClient, TurnConfig, TurnCredentials, TurnEvent};
 use proto_machine::{
     Machine, Path, Received, Seed, SocketEvent, SocketId, SocketRequest, Timestamp, Transmit, TransmitBuffer,
+    TransportProtocol,
 };
 
 /// A TURN client at port 5000 of its host.
@@ -15,26 +16,48 @@ pub(crate) struct Client {
     pub(crate) events: Vec<TurnEvent>,
     /// Who has sent it through the relay, and how many bytes.
     pub(crate) received: Vec<(SocketAddr, usize)>,
+    /// How the stream to the server has ended.
+    pub(crate) ended: Option<StreamEvent>,
     outbox: VecDeque<(SocketAddr, usize)>,
-    bind: Option<SocketRequest>,
+    first: Option<NodeAction<()>>,
     is_open: bool,
+    reader: FrameReader,
 }
 
 impl Client {
     pub(crate) fn new(local: SocketAddr, server: SocketAddr, (user, password): (&str, &str)) -> Self {
+        let bind = SocketRequest::BindUdp { socket: SocketId(0), local };
+        Self::with(Path::udp(local, server), (user, password), NodeAction::Socket(bind))
+    }
+
+    /// A client over a byte stream.
+    pub(crate) fn over_stream(path: Path, security: StreamSecurity, credentials: (&str, &str)) -> Self {
+        Self::with(path, credentials, NodeAction::Stream(StreamRequest::Connect { path, security }))
+    }
+
+    fn with(path: Path, (user, password): (&str, &str), first: NodeAction<()>) -> Self {
         let config = TurnConfig::new(TurnCredentials::new(user, password));
+        let seed = Seed::from_number(path.local.ip().to_string().len() as u64);
         Self {
-            turn: TurnClient::new(
-                Path::udp(local, server),
-                config,
-                &Seed::from_number(local.ip().to_string().len() as u64),
-            ),
+            turn: TurnClient::new(path, config, &seed),
             events: Vec::new(),
             received: Vec::new(),
+            ended: None,
             outbox: VecDeque::new(),
-            bind: Some(SocketRequest::BindUdp { socket: SocketId(0), local }),
+            first: Some(first),
             is_open: false,
+            reader: FrameReader::default(),
         }
+    }
+
+    fn take(&mut self, now: Timestamp, message: &[u8]) {
+        if let Some(data) = self.turn.handle_message(now, message) {
+            self.received.push((data.peer, data.payload.len()));
+        }
+    }
+
+    pub(crate) fn bind_channel(&mut self, now: Timestamp, peer: SocketAddr) {
+        assert!(self.turn.bind_channel(now, peer));
     }
 
     pub(crate) fn send(&mut self, peer: SocketAddr, length: usize) {
@@ -54,8 +77,22 @@ impl Node<()> for Client {
     fn handle_start(&mut self, _: Timestamp) {}
 
     fn handle_packet(&mut self, now: Timestamp, received: Received<'_>) {
-        if let Some(data) = self.turn.handle_message(now, received.datagram) {
-            self.received.push((data.peer, data.payload.len()));
+        self.take(now, received.datagram);
+    }
+
+    fn handle_stream(&mut self, now: Timestamp, _: Path, event: StreamEvent) {
+        match event {
+            StreamEvent::Opened => self.is_open = true,
+            StreamEvent::Received(bytes) => {
+                self.reader.push(&bytes);
+                while let Some(frame) = self.reader.next_frame().unwrap().map(<[u8]>::to_vec) {
+                    self.take(now, &frame);
+                }
+            }
+            StreamEvent::Closed | StreamEvent::Failed(_) => {
+                self.is_open = false;
+                self.ended = Some(event);
+            }
         }
     }
 
@@ -68,8 +105,8 @@ impl Node<()> for Client {
     }
 
     fn poll(&mut self, now: Timestamp, buffer: &mut TransmitBuffer) -> NodeAction<()> {
-        if let Some(request) = self.bind.take() {
-            return NodeAction::Socket(request);
+        if let Some(first) = self.first.take() {
+            return first;
         }
         if !self.is_open {
             return NodeAction::Wait(None);
@@ -78,16 +115,24 @@ impl Node<()> for Client {
             self.events.push(event);
         }
         if let Some(transmit) = self.turn.poll_transmit(now, 1, buffer) {
-            return NodeAction::Transmit(transmit);
+            return sent(transmit, buffer);
         }
         if let Some((peer, length)) = self.outbox.pop_front() {
             let write =
                 |buffer: &mut TransmitBuffer| buffer.push(&vec![7; length]).then(|| buffer.segments()).flatten();
             let transmit = self.turn.wrap(now, peer, buffer, write);
-            return NodeAction::Transmit(transmit.expect("there is a permission, and room"));
+            return sent(transmit.expect("there is a permission, and room"), buffer);
         }
         NodeAction::Wait(self.turn.poll_timeout())
     }
+}
+
+fn sent(transmit: Transmit, buffer: &TransmitBuffer) -> NodeAction<()> {
+    if transmit.path.protocol == TransportProtocol::Udp {
+        return NodeAction::Transmit(transmit);
+    }
+    let bytes = buffer.datagrams().flatten().copied().collect();
+    NodeAction::Stream(StreamRequest::Send { path: transmit.path, bytes })
 }
 
 /// Somebody without a relay, with sockets at ports 6000 and 6001.

@@ -6,3 +6,5 @@ mod client;
 mod policy;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod streams;
