@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use peer_core::{CandidateType, DataChannelOptions, IceTransportPolicy, Peer, PeerEvent};
+use peer_core::{CandidateType, ChannelKey, DataChannelOptions, IceTransportPolicy, Peer, PeerEvent};
 use proto_machine::{Seed, Timestamp};
 
 use super::Case;
@@ -44,18 +44,31 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// An application that notes when its channel is open.
+/// An application that notes when its channel is open, and how many messages have come.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Opener {
     creates: bool,
-    opened: Option<Timestamp>,
+    opened: Option<(Timestamp, ChannelKey)>,
+    received: usize,
 }
 
 impl Opener {
     /// When the channel was open.
     #[must_use]
     pub fn opened(&self) -> Option<Timestamp> {
-        self.opened
+        self.opened.map(|(at, _)| at)
+    }
+
+    /// The channel, once it is open.
+    #[must_use]
+    pub fn channel(&self) -> Option<ChannelKey> {
+        self.opened.map(|(_, channel)| channel)
+    }
+
+    /// How many messages have arrived.
+    #[must_use]
+    pub fn received(&self) -> usize {
+        self.received
     }
 }
 
@@ -68,8 +81,12 @@ impl Application for Opener {
     }
 
     fn handle_event(&mut self, now: Timestamp, _: &mut Peer, event: &PeerEvent) {
-        if let PeerEvent::ChannelOpen { .. } | PeerEvent::DataChannel { .. } = event {
-            self.opened.get_or_insert(now);
+        match event {
+            PeerEvent::ChannelOpen { channel } | PeerEvent::DataChannel { channel } => {
+                self.opened.get_or_insert((now, *channel));
+            }
+            PeerEvent::Message { .. } => self.received += 1,
+            _ => {}
         }
     }
 }
@@ -110,7 +127,7 @@ impl Scene {
         let sides = [("left", 0), ("right", 1)].map(|(name, index)| {
             let creates = matches!(roles[index], SignallingRole::Offerer { .. });
             let peer = peer(&seed.child(name), &places, case.policies[index]);
-            let node = PeerNode::new(peer, Opener { creates, opened: None }, roles[index])
+            let node = PeerNode::new(peer, Opener { creates, ..Opener::default() }, roles[index])
                 .with_candidates_from(Timestamp::ZERO + case.signalled[index]);
             places.add_host(&mut world, name, node).expect("the topology has the hosts left and right")
         });
@@ -123,7 +140,7 @@ impl Scene {
         let all = |world: &World<Signal>, holds: fn(&PeerNode<Opener>) -> bool| {
             sides.iter().all(|side| holds(world.node(*side)))
         };
-        if self.world.run_until(self.limit, |world| all(world, |node| node.application().opened.is_some())).is_err() {
+        if self.world.run_until(self.limit, |world| all(world, |node| node.application().opened().is_some())).is_err() {
             return Outcome::Unconnected;
         }
         // Nomination may come after the first data.
@@ -143,7 +160,7 @@ impl Scene {
     /// When the channel was open on both sides.
     #[must_use]
     pub fn opened(&self) -> Option<Timestamp> {
-        let [left, right] = self.sides.map(|side| self.world.node(side).application().opened);
+        let [left, right] = self.sides.map(|side| self.world.node(side).application().opened());
         left.max(right).filter(|_| left.is_some() && right.is_some())
     }
 
