@@ -1,4 +1,4 @@
-//! `cargo xtask sim nat`: two peers behind every pair of NATs, without a relay; what happens is printed as a table.
+//! `cargo xtask sim nat`: two peers behind every pair of NATs, without a relay or with one; what happens is printed as a table.
 //!
 //! One case alone is run again from its seed, with its transcript and a packet trace, by the line that is printed where something else happened than was expected.
 #![expect(clippy::print_stdout, reason = "a command line tool talks on standard output")]
@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use driver_sim::matrix::{Case, Report, Scene, extra_rows, table};
 use driver_sim::network::Internet;
+use driver_sim::network::reachability::Relay;
 use driver_sim::{Probability, VantagePoint};
 
 #[derive(Parser)]
@@ -20,6 +21,9 @@ struct Arguments {
     /// The share of all datagrams that is lost, in percent
     #[arg(long, default_value_t = 0)]
     loss: u32,
+    /// Give both peers a TURN server
+    #[arg(long)]
+    relay: bool,
     /// One case alone, such as EP/PP
     #[arg(long)]
     case: Option<String>,
@@ -33,20 +37,22 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    let relay = if arguments.relay { Relay::Udp } else { Relay::Absent };
     match &arguments.case {
-        None => run_all(&arguments),
-        Some(name) => run_case(&find(name)?, &arguments),
+        None => run_all(relay, &arguments),
+        Some(name) => run_case(&find(relay, name)?, &arguments),
     }
 }
 
-fn run_all(arguments: &Arguments) -> Result<()> {
-    let report = Report::run(arguments.seeds, Probability::percent(arguments.loss));
+fn run_all(relay: Relay, arguments: &Arguments) -> Result<()> {
+    let report = Report::run(relay, arguments.seeds, Probability::percent(arguments.loss));
     print!("{report}");
-    println!("{} seeds a cell, {} % loss: {} worlds", arguments.seeds, arguments.loss, report.worlds());
+    let (option, words) = if arguments.relay { (" --relay", "one relay") } else { ("", "no relay") };
+    println!("{words}, {} seeds a cell, {} % loss: {} worlds", arguments.seeds, arguments.loss, report.worlds());
     for disagreement in report.disagreements() {
         let (case, seed) = (&disagreement.case, disagreement.seed);
         println!("{disagreement}");
-        println!("  replay: cargo xtask sim nat --loss {} --case {case:?} --seed {seed}", arguments.loss);
+        println!("  replay: cargo xtask sim nat{option} --loss {} --case {case:?} --seed {seed}", arguments.loss);
     }
     match report.disagreements().len() {
         0 => Ok(()),
@@ -54,13 +60,13 @@ fn run_all(arguments: &Arguments) -> Result<()> {
     }
 }
 
-fn cases() -> impl Iterator<Item = Case> {
-    table().into_iter().chain(extra_rows()).flat_map(|row| row.cases)
+fn cases(relay: Relay) -> impl Iterator<Item = Case> {
+    table(relay).into_iter().chain(extra_rows(relay)).flat_map(|row| row.cases)
 }
 
-fn find(name: &str) -> Result<Case> {
-    cases().find(|case| case.name == name).with_context(|| {
-        let names: Vec<String> = cases().map(|case| case.name).collect();
+fn find(relay: Relay, name: &str) -> Result<Case> {
+    cases(relay).find(|case| case.name == name).with_context(|| {
+        let names: Vec<String> = cases(relay).map(|case| case.name).collect();
         format!("no case is called {name:?}; there are:\n{}", names.join("\n"))
     })
 }
@@ -80,9 +86,11 @@ fn run_case(case: &Case, arguments: &Arguments) -> Result<()> {
 
 #[test]
 fn every_case_is_found_by_its_name_and_no_two_have_the_same() {
-    assert_eq!(cases().count(), 121 + 54);
-    for case in cases() {
-        assert_eq!(find(&case.name).unwrap(), case);
+    for (relay, count) in [(Relay::Absent, 121 + 55), (Relay::Udp, 121 + 59)] {
+        assert_eq!(cases(relay).count(), count);
+        for case in cases(relay) {
+            assert_eq!(find(relay, &case.name).unwrap(), case);
+        }
+        assert!(find(relay, "EP/QQ").unwrap_err().to_string().contains("EP/PP"));
     }
-    assert!(find("EP/QQ").unwrap_err().to_string().contains("EP/PP"));
 }

@@ -3,7 +3,7 @@
 //! A [`World`] holds nodes, gives them sockets and carries their datagrams over [links](LinkConfig) with delay, jitter, loss, duplication, reordering and corruption. Nothing in it
 //! reads a clock or the system's randomness: everything follows from one seed. An hour of virtual time takes as long as the nodes compute.
 //!
-//! Nodes are on the public Internet, or in [networks](network) behind NATs and firewalls, which a [`Topology`] reads from text. A [`StunServerNode`] tells them their addresses outside.
+//! Nodes are on the public Internet, or in [networks](network) behind NATs and firewalls, which a [`Topology`] reads from text. A [`StunServerNode`] tells them their addresses outside, a [`TurnServerNode`] relays for them.
 //!
 //! ```
 //! use std::net::IpAddr;
@@ -91,8 +91,11 @@
 //! # let _ = (nat, interface);
 //! ```
 //!
+//! Beside datagrams there are byte streams, TCP and TLS ([`StreamRequest`], [`StreamEvent`]): late, in order, and whole. Their segments cross the same links, NATs and firewalls, and
+//! what is lost comes later. A firewall that blocks UDP leaves TCP to port 443 open; there a [`TurnServerNode`] speaks TLS.
+//!
 //! Which hosts can reach each other, and by which candidates, [`network::reachability`] says without any datagram; [`matrix`] tries it with real peers behind every kind of NAT, and is
-//! what `cargo xtask sim nat` prints.
+//! what `cargo xtask sim nat` prints; with `--relay` they have a TURN server.
 //!
 //! # The same seed, the same transcript
 //!
@@ -109,12 +112,14 @@ pub mod network;
 mod node;
 mod pcap;
 mod peer_node;
+mod pipe;
 mod replay;
 pub mod setup;
 mod stun_server;
 mod tick;
 mod topology;
 mod transcript;
+mod turn_server;
 mod world;
 
 pub use endpoint_node::{EndpointNode, Server};
@@ -123,8 +128,15 @@ pub use names::{NameAnswer, NameRecord};
 pub use node::{Node, NodeAction, NodeId};
 pub use pcap::{RecordingId, VantagePoint};
 pub use peer_node::{Application, Idle, PeerNode, Signal, SignallingRole, simulated_configuration};
+pub use pipe::{StreamError, StreamEvent, StreamRequest, StreamSecurity};
 pub use replay::for_seeds;
 pub use stun_server::StunServerNode;
 pub use topology::{Places, Topology, TopologyError, TopologyProblem};
 pub use transcript::{Entry, Transcript};
+pub use turn_server::TurnServerNode;
 pub use world::{Captured, Direction, Handle, Interface, LinkName, Stuck, World};
+
+pub use proto_ice::turn::TurnCredentials;
+pub use proto_ice::turn::server::{
+    PasswordAlgorithm, TurnRequest, TurnServer, TurnServerConfig, TurnServerFaults, TurnServerStatistics,
+};

@@ -3,8 +3,9 @@
 use std::any::Any;
 use std::fmt;
 
+use crate::{StreamEvent, StreamRequest};
 use proto_machine::{
-    Deadline, InterfaceAddress, Received, SocketEvent, SocketRequest, Timestamp, Transmit, TransmitBuffer,
+    Deadline, InterfaceAddress, Path, Received, SocketEvent, SocketRequest, Timestamp, Transmit, TransmitBuffer,
 };
 
 /// A node of a [`World`](crate::World), in the order in which they were added.
@@ -88,6 +89,11 @@ impl fmt::Display for NodeId {
 /// world.run_until(Timestamp::from_millis(1_000), |world| nodes.iter().all(|node| world.node(*node).heard == 12)).unwrap();
 /// ```
 pub trait Node<S>: Any {
+    /// The largest datagram that the node sends, in bytes of UDP payload: the capacity of the buffer that [`poll`](Self::poll) is given. Asked once, when the node is added.
+    fn datagram_capacity(&self) -> usize {
+        DATAGRAM_CAPACITY
+    }
+
     /// The world has begun, or the node was added or [restarted](crate::World::restart) later.
     fn handle_start(&mut self, now: Timestamp);
 
@@ -97,6 +103,11 @@ pub trait Node<S>: Any {
     /// A socket request has been answered.
     fn handle_socket_event(&mut self, now: Timestamp, event: SocketEvent) {
         let _ = (now, event);
+    }
+
+    /// Something has happened to the byte stream of this path.
+    fn handle_stream(&mut self, now: Timestamp, path: Path, event: StreamEvent) {
+        let _ = (now, path, event);
     }
 
     /// These are all the interfaces of the host: told before the start, and whenever they have changed.
@@ -116,6 +127,9 @@ pub trait Node<S>: Any {
     fn poll(&mut self, now: Timestamp, buffer: &mut TransmitBuffer) -> NodeAction<S>;
 }
 
+/// What fits through every path of today's Internet, IPv6 and tunnels included.
+const DATAGRAM_CAPACITY: usize = 1_200;
+
 /// What a node wants done.
 #[derive(Debug)]
 pub enum NodeAction<S> {
@@ -124,6 +138,8 @@ pub enum NodeAction<S> {
     /// Open or close a socket, look up a name. A socket has one address of the host: to bind the unspecified one fails with
     /// [`AddressNotAvailable`](proto_machine::SocketError::AddressNotAvailable). A socket that is opened under the number of another one takes its place.
     Socket(SocketRequest),
+    /// Do something with a byte stream.
+    Stream(StreamRequest),
     /// Tell another node something beside the network. The world panics if there is no such node.
     Signal {
         /// Whom.

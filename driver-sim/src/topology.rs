@@ -7,30 +7,35 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use peer_core::IceServer;
 use proto_machine::Seed;
 
 use crate::names::Names;
 use crate::network::{Family, FirewallConfig, Internet, InternetError, MiddleboxId, NatConfig, NetworkId};
-use crate::{Direction, Handle, Interface, LinkConfig, LinkName, NameRecord, Node, NodeId, StunServerNode, World};
+use crate::{
+    Direction, Handle, Interface, LinkConfig, LinkName, NameRecord, Node, NodeId, StunServerNode, TurnCredentials,
+    TurnServerNode, World,
+};
 
-/// Networks, middleboxes, STUN servers and places for hosts, as a text describes them.
+/// Networks, middleboxes, STUN and TURN servers and places for hosts, as a text describes them.
 ///
 /// Each line begins with a name and what it is. Words behind `#` are a remark.
 ///
 /// ```text
-/// NAME nat MAPPING-FILTERING external ADDRESS… [behind NETWORK] [ports random|sequential|preserving]
+/// NAME nat MAPPING-FILTERING external ADDRESS|PREFIX… [behind NETWORK] [ports random|sequential|preserving]
 ///          [pooling paired|arbitrary] [hairpinning on|off] [lifetime TIME] [LINK…]
 /// NAME firewall [ipv4|ipv6] [udp allowed|blocked] [behind NETWORK] [lifetime TIME] [LINK…]
 /// NAME host ADDRESS… [behind NETWORK] [ADDRESS… [behind NETWORK]]… [LINK…]
 /// NAME stun ADDRESS… [behind NETWORK] … [LINK…]
+/// NAME turn ADDRESS… [behind NETWORK] … user NAME PASSWORD [user NAME PASSWORD]… [LINK…]
 /// HOST-NAME dns ADDRESS… | fails | silent [delay TIME]
 /// LINK: delay TIME | jitter TIME | loss PERCENT | burst PERCENT PERCENT PERCENT | duplication PERCENT | reordering PERCENT TIME
 ///       | corruption PERCENT | mtu BYTES | rate BITS-PER-SECOND | queue BYTES
 /// ```
 ///
 /// A NAT or a firewall makes a network of its name, which lies behind it; the lines of what is in it come later. A NAT and a firewall of one name share a network, one for each address
-/// family. What is `behind` nothing is on the public Internet. `MAPPING-FILTERING` are two letters out of `E`, `A` and `P` (see [`Dependence`](crate::network::Dependence)). A time is a
-/// number with `ms` or `s`, a percentage ends with `%` and may have one decimal, a `burst` is that of [`BurstLoss`](crate::BurstLoss): begin, end, loss; a rate may end with `kbit` or `mbit`. Links are the access links in both directions, beside the default link of the world. Host names
+/// family. What is `behind` nothing is on the public Internet. `MAPPING-FILTERING` are two letters out of `E`, `A` and `P` (see [`Dependence`](crate::network::Dependence)). A prefix such
+/// as `198.18.0.0/16` stands for all its addresses, at most 65,536. A time is a number with `ms` or `s`, a percentage ends with `%` and may have one decimal, a `burst` is that of [`BurstLoss`](crate::BurstLoss): begin, end, loss; a rate may end with `kbit` or `mbit`. Links are the access links in both directions, beside the default link of the world. Host names
 /// are for look-ups alone: what else bears a name is something else.
 ///
 /// ```
@@ -44,6 +49,7 @@ use crate::{Direction, Handle, Interface, LinkConfig, LinkName, NameRecord, Node
 ///     alice    host 10.0.0.2 2001:db8::2 behind home  delay 15ms loss 1%
 ///     bob      host 198.51.100.7
 ///     server   stun 192.0.2.1
+///     relay    turn 192.0.2.2  user alice secret
 ///     stun.example.org  dns 192.0.2.1  delay 40ms
 /// "
 /// .parse()
@@ -51,6 +57,8 @@ use crate::{Direction, Handle, Interface, LinkConfig, LinkName, NameRecord, Node
 /// let mut world: World<Signal> = World::new(Seed::from_number(1));
 /// let places = topology.build(&mut world).unwrap();
 /// assert_eq!(places.interfaces("alice").len(), 2);
+/// // Goes into the `ice_servers` of a configuration.
+/// assert_eq!(places.ice_server("relay").unwrap().urls, ["turn:192.0.2.2:3478"]);
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Topology {
@@ -66,6 +74,8 @@ pub struct Places {
     links: Vec<(MiddleboxId, LinkConfig)>,
     hosts: BTreeMap<String, Place>,
     stun_servers: BTreeMap<String, NodeId>,
+    turn_servers: BTreeMap<String, Handle<TurnServerNode>>,
+    ice_servers: BTreeMap<String, IceServer>,
     host_names: BTreeSet<String>,
 }
 
@@ -154,6 +164,8 @@ enum Declaration {
     /// Each address with the network it is in.
     Host(Vec<(IpAddr, Option<String>)>),
     StunServer(Vec<(IpAddr, Option<String>)>),
+    /// The same, and users with their passwords.
+    TurnServer(Vec<(IpAddr, Option<String>)>, Vec<(String, String)>),
     HostName(NameRecord),
 }
 
@@ -177,7 +189,7 @@ enum Addresses {
 }
 
 impl Topology {
-    /// Adds all this to a world: networks, middleboxes and STUN servers. Hosts wait for their nodes: [`Places::add_host`].
+    /// Adds all this to a world: networks, middleboxes and servers. Hosts wait for their nodes: [`Places::add_host`].
     ///
     /// # Errors
     ///
@@ -194,11 +206,8 @@ impl Topology {
                 world.set_name(&line.name, record.clone());
             }
         }
-        for line in self.lines.iter().filter(|line| matches!(line.declaration, Declaration::StunServer(_))) {
-            let endpoint = |interface: &Interface| SocketAddr::new(interface.address, StunServerNode::PORT);
-            let node = StunServerNode::new(places.interfaces(&line.name).iter().map(endpoint).collect());
-            let server = places.add_host(world, &line.name, node).map_err(|problem| line.error(problem))?;
-            places.stun_servers.insert(line.name.clone(), server.id());
+        for line in &self.lines {
+            places.add_server(world, line).map_err(|problem| line.error(problem))?;
         }
         Ok(places)
     }
@@ -231,7 +240,7 @@ impl Places {
         self.middleboxes.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The interfaces of the host or STUN server of this name; none if there is no such host.
+    /// The interfaces of the host or server of this name; none if there is no such host.
     #[must_use]
     pub fn interfaces(&self, name: &str) -> &[Interface] {
         self.hosts.get(name).map(|place| place.interfaces.as_slice()).unwrap_or_default()
@@ -246,6 +255,23 @@ impl Places {
     /// The nodes of all STUN servers.
     pub fn stun_servers(&self) -> impl Iterator<Item = NodeId> {
         self.stun_servers.values().copied()
+    }
+
+    /// The TURN server of this name.
+    #[must_use]
+    pub fn turn_server(&self, name: &str) -> Option<Handle<TurnServerNode>> {
+        self.turn_servers.get(name).copied()
+    }
+
+    /// All TURN servers.
+    pub fn turn_servers(&self) -> impl Iterator<Item = Handle<TurnServerNode>> {
+        self.turn_servers.values().copied()
+    }
+
+    /// The STUN or TURN server of this name for the configuration of a peer: a URL for each address, and the credentials of the first user.
+    #[must_use]
+    pub fn ice_server(&self, name: &str) -> Option<IceServer> {
+        self.ice_servers.get(name).cloned()
     }
 
     /// Puts a node on the host of this name, with the links that its line has.
@@ -276,7 +302,9 @@ impl Places {
                 let firewall = internet.add_firewall(inside, outside, *config, families)?;
                 self.add_middlebox(line, firewall);
             }
-            Declaration::Host(addressed) | Declaration::StunServer(addressed) => {
+            Declaration::Host(addressed)
+            | Declaration::StunServer(addressed)
+            | Declaration::TurnServer(addressed, _) => {
                 let is_taken = self.networks.contains_key(&line.name) || self.hosts.contains_key(&line.name);
                 if is_taken {
                     return Err(TopologyProblem::NameTaken(line.name.clone()));
@@ -297,6 +325,35 @@ impl Places {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Adds the node of a line, if that is a server's.
+    fn add_server<S: 'static>(&mut self, world: &mut World<S>, line: &Line) -> Result<(), TopologyProblem> {
+        let name = &line.name;
+        let endpoints =
+            |port| self.interfaces(name).iter().map(move |interface| SocketAddr::new(interface.address, port));
+        let server = match &line.declaration {
+            Declaration::StunServer(_) => {
+                let addresses: Vec<SocketAddr> = endpoints(StunServerNode::PORT).collect();
+                let urls = addresses.iter().map(|address| format!("stun:{address}")).collect();
+                let server = self.add_host(world, name, StunServerNode::new(addresses))?;
+                self.stun_servers.insert(name.clone(), server.id());
+                IceServer { urls, ..IceServer::default() }
+            }
+            Declaration::TurnServer(_, users) => {
+                let addresses: Vec<SocketAddr> = endpoints(TurnServerNode::PORT).collect();
+                let urls = addresses.iter().map(|address| format!("turn:{address}")).collect();
+                let credentials = users.iter().map(|(user, password)| TurnCredentials::new(user, password)).collect();
+                let node = TurnServerNode::at(addresses, credentials, &world.seed().child(name));
+                let server = self.add_host(world, name, node)?;
+                self.turn_servers.insert(name.clone(), server);
+                let (username, credential) = users.first().cloned().unzip();
+                IceServer { urls, username, credential }
+            }
+            _ => return Ok(()),
+        };
+        self.ice_servers.insert(name.clone(), server);
         Ok(())
     }
 

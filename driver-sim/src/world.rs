@@ -2,6 +2,7 @@
 
 mod host;
 mod names;
+mod pipes;
 mod transit;
 
 use std::any::Any;
@@ -11,7 +12,7 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use proto_machine::{Path, Seed, SocketError, SocketEvent, SocketRequest, Timestamp, TransmitBuffer};
+use proto_machine::{Path, Seed, SocketError, SocketEvent, SocketRequest, Timestamp};
 
 use self::host::Host;
 pub use self::names::{Direction, Interface, LinkName};
@@ -20,7 +21,7 @@ use crate::link::{Continuity, Link};
 use crate::names::{NameRecord, Names};
 use crate::network::{Internet, InternetError};
 use crate::pcap::{Recording, RecordingId, VantagePoint};
-use crate::{Entry, LinkConfig, Node, NodeAction, NodeId, Transcript};
+use crate::{Entry, LinkConfig, Node, NodeAction, NodeId, StreamEvent, Transcript};
 
 /// Names a node of a known type, so that [`World::node`] needs no guess.
 pub struct Handle<N> {
@@ -68,7 +69,6 @@ pub struct World<S> {
     transcript: Transcript,
     captured: Option<Vec<Captured>>,
     recordings: Vec<Recording>,
-    buffer: TransmitBuffer,
     started: bool,
     standstill: Standstill,
 }
@@ -91,6 +91,8 @@ enum Delivery<S> {
     Datagram { to: NodeId, path: Path, bytes: Vec<u8> },
     Signal { to: NodeId, from: NodeId, signal: S },
     SocketEvent { to: NodeId, event: SocketEvent },
+    Stream { to: NodeId, path: Path, event: StreamEvent },
+    PipeTimer { of: NodeId, path: Path },
     Action(Action<S>),
 }
 
@@ -167,7 +169,6 @@ impl<S: 'static> World<S> {
             transcript: Transcript::default(),
             captured: None,
             recordings: Vec::new(),
-            buffer: TransmitBuffer::new(1_200),
             started: false,
             standstill: Standstill::default(),
         }
@@ -508,6 +509,10 @@ impl<S: 'static> World<S> {
         self.drain(id);
     }
 
+    pub(crate) fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
     fn next_moment(&self) -> Option<Timestamp> {
         let delivery = self.queue.keys().next().map(|&(at, _)| at);
         let deadline = self.hosts.iter().filter_map(|host| host.deadline).min();
@@ -541,9 +546,14 @@ impl<S: 'static> World<S> {
         let to = match delivery {
             Delivery::Flight(flight) => return self.fly(flight),
             Delivery::Datagram { to, path, bytes } => return self.arrive(to, path, bytes),
+            Delivery::PipeTimer { of, path } => return self.wake_pipe(of, path),
             Delivery::Action(action) => return action(self),
             Delivery::Signal { to, from, signal } => {
                 self.hosts[to.0].node.handle_signal(now, from, signal);
+                to
+            }
+            Delivery::Stream { to, path, event } => {
+                self.hosts[to.0].node.handle_stream(now, path, event);
                 to
             }
             Delivery::SocketEvent { to, event } => {
@@ -563,10 +573,12 @@ impl<S: 'static> World<S> {
 
     /// Carries out one action of a node; `false` if it only wants to wait.
     fn act(&mut self, id: NodeId) -> bool {
-        self.buffer.clear();
-        match self.hosts[id.0].node.poll(self.now, &mut self.buffer) {
+        let Host { node, buffer, .. } = &mut self.hosts[id.0];
+        buffer.clear();
+        match node.poll(self.now, buffer) {
             NodeAction::Transmit(transmit) => self.send(id, transmit),
             NodeAction::Socket(request) => self.handle_request(id, request),
+            NodeAction::Stream(request) => self.handle_stream_request(id, request),
             NodeAction::Signal { to, signal } => {
                 assert!(to.0 < self.hosts.len(), "{id} sends a signal to {to}, which does not exist");
                 let at = self.now + self.signalling_delay;

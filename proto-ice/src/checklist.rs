@@ -13,6 +13,8 @@ use crate::pair::{Attempt, Pair, PairFoundation, PairPriority, PairState};
 pub(crate) struct Checklist {
     pairs: BTreeMap<Path, Pair>,
     triggered: VecDeque<Path>,
+    /// How many triggered checks were taken since the last ordinary one.
+    triggered_in_a_row: u32,
     limit: usize,
     turn: Turn,
     run: FamilyRun,
@@ -41,6 +43,10 @@ impl FamilyRun {
         self.is_ipv6 = is_ipv6;
     }
 }
+
+/// So many triggered checks, and then one ordinary check that waits. Behind NATs that map endpoint-dependently and let everybody in, every check of the peer has a new source: each
+/// triggers a check that is new to the peer in turn, without end and without ever meeting. Nothing else would ever be checked, relays above all.
+const TRIGGERED_IN_A_ROW: u32 = 4;
 
 /// Whose turn it is among ordinary checks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,6 +84,7 @@ impl Checklist {
         Self {
             pairs: BTreeMap::new(),
             triggered: VecDeque::new(),
+            triggered_in_a_row: 0,
             limit,
             turn: Turn::FirstLikely,
             run: FamilyRun::default(),
@@ -153,8 +160,15 @@ impl Checklist {
         !self.triggered.is_empty()
     }
 
+    /// Whether triggered checks have had their share for now.
+    pub(crate) fn owes_ordinary(&self) -> bool {
+        self.triggered_in_a_row >= TRIGGERED_IN_A_ROW
+    }
+
     pub(crate) fn pop_triggered(&mut self) -> Option<Path> {
-        self.triggered.pop_front()
+        let path = self.triggered.pop_front()?;
+        self.triggered_in_a_row = self.triggered_in_a_row.saturating_add(1);
+        Some(path)
     }
 
     pub(crate) fn untrigger(&mut self, path: Path) {
@@ -168,23 +182,32 @@ impl Checklist {
 
     /// The pair whose ordinary check is next, in the Waiting state (RFC 8445 §6.1.4.2 steps 2 and 3): by priority, but two of three are of a pair that is likely to work, and
     /// no family has to wait for a long run of the other. Priorities alone cannot see to that: dozens of pairs of IPv6 host candidates come before the first one of an IPv4 server-reflexive one.
+    /// A pair whose check is triggered has its turn there.
     pub(crate) fn next_ordinary(&mut self) -> Option<Path> {
-        if !self.pairs.values().any(|pair| matches!(pair.state, PairState::Waiting(_))) {
+        if self.waiting().next().is_none() {
             self.unfreeze_idle_foundations();
         }
         let goes_first = |path: &Path| self.turn != Turn::Highest && is_likely(path);
-        let waiting = self.pairs.iter().filter(|(_, pair)| matches!(pair.state, PairState::Waiting(_)));
         let has_turn = |path: &Path| !self.run.is_long_enough_without(path);
         let rank = |(path, pair): &(&Path, &Pair)| (has_turn(path), goes_first(path), pair.priority);
-        let next = waiting.max_by_key(rank).map(|(&path, _)| path)?;
+        let next = self.waiting().max_by_key(rank).map(|(&path, _)| path)?;
         self.turn = self.turn.next();
         self.run.checked(&next);
+        self.triggered_in_a_row = 0;
         Some(next)
+    }
+
+    /// The pairs that wait for an ordinary check.
+    fn waiting(&self) -> impl Iterator<Item = (&Path, &Pair)> {
+        let is_waiting = |(path, pair): &(&Path, &Pair)| {
+            matches!(pair.state, PairState::Waiting(_)) && !self.triggered.contains(path)
+        };
+        self.pairs.iter().filter(is_waiting)
     }
 
     /// Whether [`next_ordinary`](Self::next_ordinary) would find a pair.
     pub(crate) fn has_ordinary(&self) -> bool {
-        if self.pairs.values().any(|pair| matches!(pair.state, PairState::Waiting(_))) {
+        if self.waiting().next().is_some() {
             return true;
         }
         let busy = self.busy_foundations();

@@ -10,7 +10,7 @@ use crate::steps::{cargo, run};
 
 #[derive(Subcommand)]
 pub(crate) enum Simulation {
-    /// Two peers behind every pair of NATs, without a relay: who connects, and by which candidates
+    /// Two peers behind every pair of NATs, without a relay or with one: who connects, and by which candidates
     Nat(NatOptions),
     /// How long connections take to come about, layer by layer, with and without loss
     Setup(sim_setup::SetupOptions),
@@ -24,6 +24,9 @@ pub(crate) struct NatOptions {
     /// The share of all datagrams that is lost, in percent [default: 0]
     #[arg(long)]
     loss: Option<u32>,
+    /// Give both peers a TURN server
+    #[arg(long)]
+    relay: bool,
     /// One case alone, such as EP/PP: its transcript is printed
     #[arg(long)]
     case: Option<String>,
@@ -63,7 +66,7 @@ fn nat(root: &Path, options: &NatOptions) -> Result<()> {
 impl NatOptions {
     /// As the program itself takes them.
     fn words(&self) -> Vec<String> {
-        let Self { seeds, loss, case, seed, pcap } = self;
+        let Self { seeds, loss, relay, case, seed, pcap } = self;
         let number = |number: &Option<u64>| number.map(|number| number.to_string());
         // The program runs in the root of the workspace.
         let pcap =
@@ -76,7 +79,7 @@ impl NatOptions {
             ("--pcap", pcap),
         ];
         let given = options.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?]));
-        given.flatten().collect()
+        relay.then(|| "--relay".to_owned()).into_iter().chain(given.flatten()).collect()
     }
 }
 
@@ -84,13 +87,14 @@ impl NatOptions {
 mod tests {
     use super::*;
 
-    const NOTHING: NatOptions = NatOptions { seeds: None, loss: None, case: None, seed: None, pcap: None };
+    const NOTHING: NatOptions =
+        NatOptions { seeds: None, loss: None, relay: false, case: None, seed: None, pcap: None };
 
     #[test]
     fn options_that_are_not_given_are_left_to_the_program() {
         assert!(NOTHING.words().is_empty());
-        let options = NatOptions { seeds: Some(5), loss: Some(1), ..NOTHING };
-        assert_eq!(options.words(), ["--seeds", "5", "--loss", "1"]);
+        let options = NatOptions { seeds: Some(5), loss: Some(1), relay: true, ..NOTHING };
+        assert_eq!(options.words(), ["--relay", "--seeds", "5", "--loss", "1"]);
     }
 
     #[test]

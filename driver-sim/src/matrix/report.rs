@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::{Outcome, Row, extra_rows, hosts, table};
 use crate::Probability;
+use crate::network::reachability::Relay;
 
 /// What happened in the table and in the extra cases.
 ///
@@ -45,10 +46,10 @@ impl fmt::Display for Disagreement {
 }
 
 impl Report {
-    /// Runs every case with the seeds from 0 to `seeds`, and this much loss.
+    /// Runs every case with this relay, the seeds from 0 to `seeds`, and this much loss.
     #[must_use]
-    pub fn run(seeds: u64, loss: Probability) -> Self {
-        Self::run_rows(table(), extra_rows(), seeds, loss)
+    pub fn run(relay: Relay, seeds: u64, loss: Probability) -> Self {
+        Self::run_rows(table(relay), extra_rows(relay), seeds, loss)
     }
 
     /// The same for other rows.

@@ -1,18 +1,18 @@
 //! The world of a case.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use PeerConnectionState::{Connecting, Failed};
-use peer_core::{CandidateType, DataChannelOptions, IceServer, Peer, PeerConnectionState, PeerEvent};
+use peer_core::{
+    CandidateType, ChannelKey, DataChannelOptions, IceTransportPolicy, Peer, PeerConnectionState, PeerEvent,
+};
 use proto_machine::{Seed, Timestamp};
 
 use super::Case;
-use crate::network::reachability::CandidateKind;
+use crate::network::reachability::{CandidateKind, Policy};
 use crate::{
-    Application, Handle, NodeId, PeerNode, Places, Signal, SignallingRole, StunServerNode, Topology, World,
-    simulated_configuration,
+    Application, Handle, NodeId, PeerNode, Places, Signal, SignallingRole, Topology, World, simulated_configuration,
 };
 
 /// What becomes of two peers.
@@ -33,6 +33,14 @@ pub enum Outcome {
     Half,
 }
 
+impl Outcome {
+    /// Whether data goes through a relay.
+    #[must_use]
+    pub fn is_relayed(&self) -> bool {
+        matches!(self, Self::Connected { left, right } if [left, right].contains(&&CandidateKind::Relayed))
+    }
+}
+
 /// A cell of the table: the two types, or `R`, for a relay would be needed; `R*` if that is not noticed; or `?` for what no case expects.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,18 +56,31 @@ impl fmt::Display for Outcome {
 /// The check that a last request of the other side has triggered goes on for 39.5 seconds more (RFC 8445 §14.3, RFC 8863 §4).
 const GIVING_UP: Duration = Duration::from_secs(60);
 
-/// An application that notes when its channel is open.
+/// An application that notes when its channel is open, and how many messages have come.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Opener {
     creates: bool,
-    opened: Option<Timestamp>,
+    opened: Option<(Timestamp, ChannelKey)>,
+    received: usize,
 }
 
 impl Opener {
     /// When the channel was open.
     #[must_use]
     pub fn opened(&self) -> Option<Timestamp> {
-        self.opened
+        self.opened.map(|(at, _)| at)
+    }
+
+    /// The channel, once it is open.
+    #[must_use]
+    pub fn channel(&self) -> Option<ChannelKey> {
+        self.opened.map(|(_, channel)| channel)
+    }
+
+    /// How many messages have arrived.
+    #[must_use]
+    pub fn received(&self) -> usize {
+        self.received
     }
 }
 
@@ -72,8 +93,12 @@ impl Application for Opener {
     }
 
     fn handle_event(&mut self, now: Timestamp, _: &mut Peer, event: &PeerEvent) {
-        if let PeerEvent::ChannelOpen { .. } | PeerEvent::DataChannel { .. } = event {
-            self.opened.get_or_insert(now);
+        match event {
+            PeerEvent::ChannelOpen { channel } | PeerEvent::DataChannel { channel } => {
+                self.opened.get_or_insert((now, *channel));
+            }
+            PeerEvent::Message { .. } => self.received += 1,
+            _ => {}
         }
     }
 }
@@ -110,25 +135,26 @@ impl Scene {
         world.set_signalling_delay(case.link.delay);
         let places = topology.build(&mut world).expect("the topology of the case can be built");
         // The offerer knows the answerer by its number, which comes after its own.
-        let left = NodeId::from_index(places.stun_servers().count());
+        let left = NodeId::from_index(places.stun_servers().count() + places.turn_servers().count());
         let roles = [SignallingRole::Offerer { to: left.next() }, SignallingRole::Answerer];
         let sides = [("left", 0), ("right", 1)].map(|(name, index)| {
             let creates = matches!(roles[index], SignallingRole::Offerer { .. });
-            let peer = peer(&seed.child(name), &places);
-            let node = PeerNode::new(peer, Opener { creates, opened: None }, roles[index])
+            let peer = peer(&seed.child(name), &places, case.policies[index]);
+            let node = PeerNode::new(peer, Opener { creates, ..Opener::default() }, roles[index])
                 .with_candidates_from(Timestamp::ZERO + case.signalled[index]);
             places.add_host(&mut world, name, node).expect("the topology has the hosts left and right")
         });
         Self { world, places, sides, limit: Timestamp::ZERO + case.limit() }
     }
 
-    /// Runs until the channel is open on both sides, and both have selected a pair; or until the time of the case is up, and both have failed or had the time to.
+    /// Runs until the channel is open on both sides, both have selected a pair, and have had the time to settle on one; or until the time of the case is up, and both have failed or had
+    /// the time to.
     pub fn connect(&mut self) -> Outcome {
         let sides = self.sides;
         let all = |world: &World<Signal>, holds: fn(&PeerNode<Opener>) -> bool| {
             sides.iter().all(|side| holds(world.node(*side)))
         };
-        if self.world.run_until(self.limit, |world| all(world, |node| node.application().opened.is_some())).is_err() {
+        if self.world.run_until(self.limit, |world| all(world, |node| node.application().opened().is_some())).is_err() {
             let limit = self.world.now() + GIVING_UP;
             let failed = self.world.run_until(limit, |world| all(world, |node| has_nothing(node, &[Failed])));
             let tries = all(&self.world, |node| has_nothing(node, &[Failed, Connecting]));
@@ -144,6 +170,8 @@ impl Scene {
         if self.world.run_until(limit, |world| all(world, selected)).is_err() {
             return Outcome::Half;
         }
+        // Where checks were lost, a better pair may still take the place of the first one, and for a moment the two sides differ.
+        self.world.run_for(SETTLEMENT);
         match [0, 1].map(|index| self.kind(index)) {
             [Some(left), Some(right)] => Outcome::Connected { left, right },
             _ => Outcome::Half,
@@ -153,7 +181,7 @@ impl Scene {
     /// When the channel was open on both sides.
     #[must_use]
     pub fn opened(&self) -> Option<Timestamp> {
-        let [left, right] = self.sides.map(|side| self.world.node(side).application().opened);
+        let [left, right] = self.sides.map(|side| self.world.node(side).application().opened());
         left.max(right).filter(|_| left.is_some() && right.is_some())
     }
 
@@ -180,16 +208,21 @@ impl Scene {
 
 /// Whether a side has neither channel nor pair, and is in one of these states.
 fn has_nothing(node: &PeerNode<Opener>, states: &[PeerConnectionState]) -> bool {
-    node.application().opened.is_none()
+    node.application().opened().is_none()
         && node.peer().selected_candidate_pair().is_none()
         && states.contains(&node.peer().connection_state())
 }
 
-#[expect(clippy::expect_used, reason = "the URLs are made of addresses here")]
-fn peer(seed: &Seed, places: &Places) -> Peer {
+/// Longer than agents keep candidates that are not selected (RFC 8445 §8.3.1).
+const SETTLEMENT: Duration = Duration::from_secs(5);
+
+#[expect(clippy::expect_used, reason = "the URLs are those of the topology")]
+fn peer(seed: &Seed, places: &Places, policy: Policy) -> Peer {
     let mut configuration = simulated_configuration(&seed.child("configuration"));
-    let url = |address| format!("stun:{}", SocketAddr::new(address, StunServerNode::PORT));
-    let urls = places.interfaces("stun").iter().map(|interface| url(interface.address)).collect();
-    configuration.ice_servers = vec![IceServer { urls, ..IceServer::default() }];
+    configuration.ice_servers = ["stun", "turn"].iter().filter_map(|name| places.ice_server(name)).collect();
+    configuration.ice_transport_policy = match policy {
+        Policy::All => IceTransportPolicy::All,
+        Policy::RelayOnly => IceTransportPolicy::Relay,
+    };
     Peer::new(configuration, seed.child("peer")).expect("the URLs are valid")
 }

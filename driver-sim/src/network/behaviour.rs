@@ -75,6 +75,8 @@ pub enum DropReason {
     NoExternalAddress,
     /// The policy is to pass no UDP.
     UdpBlocked,
+    /// The policy is to pass no TCP but to port 443.
+    PortBlocked,
 }
 
 impl fmt::Display for DropReason {
@@ -87,6 +89,7 @@ impl fmt::Display for DropReason {
             Self::TableFull => "the table is full",
             Self::NoExternalAddress => "no external address",
             Self::UdpBlocked => "UDP is blocked",
+            Self::PortBlocked => "the port is blocked",
         })
     }
 }

@@ -14,7 +14,7 @@ pub enum UdpPolicy {
     /// Out, and the answers in.
     #[default]
     Allowed,
-    /// Neither out nor in.
+    /// Neither out nor in: TCP to port 443 is all that leaves, as behind strict corporate firewalls.
     Blocked,
 }
 
@@ -47,15 +47,40 @@ impl Default for FirewallConfig {
 #[derive(Debug)]
 pub struct Firewall {
     config: FirewallConfig,
+    traffic: Traffic,
     /// Whose datagrams pass to which internal endpoint, and until when.
     sessions: Expiring<(SocketAddr, Remote), ()>,
 }
 
+/// What a firewall is asked about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Traffic {
+    Datagrams,
+    Streams,
+}
+
+/// HTTPS.
+const OPEN_PORT: u16 = 443;
+
 impl Firewall {
+    /// The half of a firewall that sees TCP.
+    pub(crate) const fn for_streams(config: FirewallConfig) -> Self {
+        Self { config, traffic: Traffic::Streams, sessions: Expiring::new() }
+    }
+
+    fn check_policy(&self, remote: SocketAddr) -> Result<(), DropReason> {
+        match (self.config.udp, self.traffic) {
+            (UdpPolicy::Allowed, _) => Ok(()),
+            (UdpPolicy::Blocked, Traffic::Datagrams) => Err(DropReason::UdpBlocked),
+            (UdpPolicy::Blocked, Traffic::Streams) if remote.port() == OPEN_PORT => Ok(()),
+            (UdpPolicy::Blocked, Traffic::Streams) => Err(DropReason::PortBlocked),
+        }
+    }
+
     /// A firewall that has seen nothing yet.
     #[must_use]
     pub const fn new(config: FirewallConfig) -> Self {
-        Self { config, sessions: Expiring::new() }
+        Self { config, traffic: Traffic::Datagrams, sessions: Expiring::new() }
     }
 
     /// A datagram from inside: its source, which stays what it is. Answers pass from now on.
@@ -69,9 +94,7 @@ impl Firewall {
         internal: SocketAddr,
         destination: SocketAddr,
     ) -> Result<SocketAddr, DropReason> {
-        if self.config.udp == UdpPolicy::Blocked {
-            return Err(DropReason::UdpBlocked);
-        }
+        self.check_policy(destination)?;
         let session = (internal, self.config.filtering.of(destination));
         while self.sessions.pop_expired(now).is_some() {}
         if self.sessions.get(now, &session).is_none() && self.sessions.len() >= self.config.sessions_limit {
@@ -92,9 +115,7 @@ impl Firewall {
         destination: SocketAddr,
         source: SocketAddr,
     ) -> Result<SocketAddr, DropReason> {
-        if self.config.udp == UdpPolicy::Blocked {
-            return Err(DropReason::UdpBlocked);
-        }
+        self.check_policy(source)?;
         let session = (destination, self.config.filtering.of(source));
         self.sessions.get(now, &session).map(|()| destination).ok_or(DropReason::Filtered)
     }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use proto_machine::{Seed, Timestamp};
+use proto_machine::{Seed, Timestamp, TransportProtocol};
 
 use super::behaviour::DropReason;
 use super::firewall::{Firewall, FirewallConfig};
@@ -84,7 +85,28 @@ struct Gateway {
     outside: NetworkId,
     families: Vec<Family>,
     middlebox: Middlebox,
+    /// The same for byte streams: ports and tables of its own.
+    streams: Middlebox,
 }
+
+impl Gateway {
+    fn of(&self, protocol: TransportProtocol) -> &Middlebox {
+        match protocol {
+            TransportProtocol::Udp => &self.middlebox,
+            TransportProtocol::Tcp => &self.streams,
+        }
+    }
+
+    fn of_mut(&mut self, protocol: TransportProtocol) -> &mut Middlebox {
+        match protocol {
+            TransportProtocol::Udp => &mut self.middlebox,
+            TransportProtocol::Tcp => &mut self.streams,
+        }
+    }
+}
+
+/// How long NATs and firewalls remember an idle TCP connection (RFC 5382 REQ-5).
+const STREAM_LIFETIME: Duration = Duration::from_secs(2 * 3_600 + 4 * 60);
 
 #[derive(Debug)]
 enum Middlebox {
@@ -234,12 +256,15 @@ impl Internet {
     ) -> Result<MiddleboxId, InternetError> {
         let family = self.external_family(outside, &external)?;
         let id = MiddleboxId(self.gateways.len());
+        let for_streams = NatConfig { lifetime: STREAM_LIFETIME, ..config.clone() };
         let nat = Nat::new(config, external.clone(), self.seed.child(&id.to_string()))?;
+        let streams = Nat::new(for_streams, external.clone(), self.seed.child(&format!("{id} streams")))?;
         self.add_gateway(Gateway {
             inside,
             outside,
             families: vec![family],
             middlebox: Middlebox::Nat(Box::new(nat)),
+            streams: Middlebox::Nat(Box::new(streams)),
         })?;
         self.occupy(outside, &external, Occupant::Middlebox(id));
         Ok(id)
@@ -261,7 +286,9 @@ impl Internet {
             return Err(InternetError::Lifetime);
         }
         let middlebox = Middlebox::Firewall(Firewall::new(config));
-        self.add_gateway(Gateway { inside, outside, families: families.to_vec(), middlebox })
+        let streams =
+            Middlebox::Firewall(Firewall::for_streams(FirewallConfig { lifetime: STREAM_LIFETIME, ..config }));
+        self.add_gateway(Gateway { inside, outside, families: families.to_vec(), middlebox, streams })
     }
 
     /// Gives a host an address in a network.
@@ -310,9 +337,12 @@ impl Internet {
     ///
     /// If there is no such middlebox.
     pub fn reboot(&mut self, id: MiddleboxId) -> Result<(), InternetError> {
-        match &mut self.gateways.get_mut(id.0).ok_or(InternetError::NoSuchPlace)?.middlebox {
-            Middlebox::Nat(nat) => nat.reboot(),
-            Middlebox::Firewall(firewall) => firewall.reboot(),
+        let gateway = self.gateways.get_mut(id.0).ok_or(InternetError::NoSuchPlace)?;
+        for middlebox in [&mut gateway.middlebox, &mut gateway.streams] {
+            match middlebox {
+                Middlebox::Nat(nat) => nat.reboot(),
+                Middlebox::Firewall(firewall) => firewall.reboot(),
+            }
         }
         Ok(())
     }
@@ -333,13 +363,16 @@ impl Internet {
         let addresses = if checked.is_ok() { &external } else { &old };
         self.occupy(outside, addresses, Occupant::Middlebox(id));
         checked?;
-        if let Some(Gateway { middlebox: Middlebox::Nat(nat), .. }) = self.gateways.get_mut(id.0) {
+        if let Some(Gateway { middlebox: Middlebox::Nat(nat), streams: Middlebox::Nat(streams), .. }) =
+            self.gateways.get_mut(id.0)
+        {
+            streams.renumber(external.clone());
             nat.renumber(external);
         }
         Ok(())
     }
 
-    /// The whole way of a datagram at one moment: the host that it arrives at, and its addresses there.
+    /// The whole way of a UDP datagram at one moment: the host that it arrives at, and its addresses there.
     ///
     /// # Errors
     ///
@@ -347,7 +380,7 @@ impl Internet {
     pub fn route(&mut self, now: Timestamp, packet: Packet) -> Result<(NodeId, Packet), Undelivered> {
         let mut packet = packet;
         loop {
-            match self.ascend(now, packet)? {
+            match self.ascend(now, TransportProtocol::Udp, packet)? {
                 Ascent::Turn => break,
                 Ascent::Through(_, outside) => packet = outside,
                 Ascent::Hairpin(_, outside) => {
@@ -357,7 +390,7 @@ impl Internet {
             }
         }
         loop {
-            match self.descend(now, packet)? {
+            match self.descend(now, TransportProtocol::Udp, packet)? {
                 Descent::Host(node) => return Ok((node, packet)),
                 Descent::Through(_, inside) => packet = inside,
             }
@@ -365,7 +398,12 @@ impl Internet {
     }
 
     /// One step of a datagram that is on its way up.
-    pub(crate) fn ascend(&mut self, now: Timestamp, packet: Packet) -> Result<Ascent, Undelivered> {
+    pub(crate) fn ascend(
+        &mut self,
+        now: Timestamp,
+        protocol: TransportProtocol,
+        packet: Packet,
+    ) -> Result<Ascent, Undelivered> {
         let destination = packet.destination.ip();
         if self.find(packet.network, destination).is_some() {
             return Ok(Ascent::Turn);
@@ -374,7 +412,7 @@ impl Internet {
         let id = *network.uplinks.get(&Family::of(destination)).ok_or(Undelivered::Unreachable)?;
         let gateway = self.gateways.get_mut(id.0).ok_or(Undelivered::Unreachable)?;
         let source = gateway
-            .middlebox
+            .of_mut(protocol)
             .outbound(now, packet.source, packet.destination)
             .map_err(|reason| Undelivered::Dropped { at: id, reason })?;
         let outside = Packet { network: gateway.outside, source, ..packet };
@@ -383,14 +421,19 @@ impl Internet {
     }
 
     /// One step of a datagram that is on its way down.
-    pub(crate) fn descend(&self, now: Timestamp, packet: Packet) -> Result<Descent, Undelivered> {
+    pub(crate) fn descend(
+        &self,
+        now: Timestamp,
+        protocol: TransportProtocol,
+        packet: Packet,
+    ) -> Result<Descent, Undelivered> {
         let (id, gateway) = match self.find(packet.network, packet.destination.ip()) {
             Some(Found::Host(node)) => return Ok(Descent::Host(node)),
             Some(Found::Behind(id)) => (id, self.gateways.get(id.0).ok_or(Undelivered::Unreachable)?),
             None => return Err(Undelivered::Unreachable),
         };
         let destination = gateway
-            .middlebox
+            .of(protocol)
             .inbound(now, packet.destination, packet.source)
             .map_err(|reason| Undelivered::Dropped { at: id, reason })?;
         Ok(Descent::Through(id, Packet { network: gateway.inside, destination, ..packet }))
@@ -400,6 +443,7 @@ impl Internet {
     pub(crate) fn host_behind(
         &self,
         now: Timestamp,
+        protocol: TransportProtocol,
         network: NetworkId,
         endpoint: SocketAddr,
     ) -> Result<NodeId, Option<MiddleboxId>> {
@@ -410,7 +454,7 @@ impl Internet {
                 Found::Behind(id) => id,
             };
             let gateway = self.gateways.get(id.0).ok_or(None)?;
-            if let Middlebox::Nat(nat) = &gateway.middlebox {
+            if let Middlebox::Nat(nat) = gateway.of(protocol) {
                 endpoint = nat.internal(now, endpoint).ok_or(Some(id))?;
             }
             network = gateway.inside;

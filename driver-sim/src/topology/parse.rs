@@ -1,6 +1,6 @@
 //! Lines to declarations.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
 use std::str::SplitWhitespace;
 use std::time::Duration;
@@ -34,10 +34,28 @@ fn line(number: usize, content: &str) -> Result<Option<Line>> {
         "firewall" => words.firewall()?,
         "host" => Declaration::Host(words.interfaces()?),
         "stun" => Declaration::StunServer(words.interfaces()?),
+        "turn" => words.turn_server()?,
         "dns" => Declaration::HostName(words.name_record()?),
         other => return Err(unexpected(other)),
     };
     Ok(Some(Line { number, name: name.to_owned(), declaration, link: words.link.finish()? }))
+}
+
+/// An address, or all addresses of a prefix such as `198.18.0.0/16`: no more than 65,536.
+fn addresses(word: &str) -> Option<Vec<IpAddr>> {
+    let Some((address, length)) = word.split_once('/') else { return Some(vec![word.parse().ok()?]) };
+    let (address, length): (IpAddr, u32) = (address.parse().ok()?, length.parse().ok()?);
+    let (bits, first) = match address {
+        IpAddr::V4(address) => (Ipv4Addr::BITS, u128::from(address.to_bits())),
+        IpAddr::V6(address) => (Ipv6Addr::BITS, address.to_bits()),
+    };
+    let count = 1_u128 << bits.checked_sub(length).filter(|free| *free <= 16)?;
+    let of_bits = |bits: u128| match address {
+        IpAddr::V4(_) => u32::try_from(bits).ok().map(|bits| Ipv4Addr::from_bits(bits).into()),
+        IpAddr::V6(_) => Some(Ipv6Addr::from_bits(bits).into()),
+    };
+    // The rest of the first address is zero.
+    first.is_multiple_of(count).then(|| (first..=first + (count - 1)).filter_map(of_bits).collect())
 }
 
 fn unexpected(word: &str) -> TopologyProblem {
@@ -68,8 +86,8 @@ impl<'a> Words<'a> {
         // An address may follow `external`, and further ones it.
         let mut may_be_address = false;
         while let Some(word) = self.words.next() {
-            if let (true, Ok(address)) = (may_be_address, word.parse()) {
-                external.push(address);
+            if let (true, Some(addresses)) = (may_be_address, addresses(word)) {
+                external.extend(addresses);
                 continue;
             }
             may_be_address = word == "external";
@@ -113,8 +131,32 @@ impl<'a> Words<'a> {
         Ok(Declaration::Firewall { config, families, outside })
     }
 
-    /// Addresses, each group of them with the network that it is in.
+    fn turn_server(&mut self) -> Result<Declaration> {
+        let mut users = Vec::new();
+        let addresses = self.interfaces_and(|words, word| {
+            if word != "user" {
+                return words.link_word(word);
+            }
+            let name = words.next("the name of the user")?.to_owned();
+            users.push((name, words.next("the password of the user")?.to_owned()));
+            Ok(())
+        })?;
+        if users.is_empty() {
+            Err(TopologyProblem::Missing("a user"))
+        } else {
+            Ok(Declaration::TurnServer(addresses, users))
+        }
+    }
+
     fn interfaces(&mut self) -> Result<Vec<(IpAddr, Option<String>)>> {
+        self.interfaces_and(Self::link_word)
+    }
+
+    /// Addresses, each group of them with the network that it is in, and other words between.
+    fn interfaces_and(
+        &mut self,
+        mut other: impl FnMut(&mut Self, &str) -> Result<()>,
+    ) -> Result<Vec<(IpAddr, Option<String>)>> {
         let mut interfaces: Vec<(IpAddr, Option<String>)> = Vec::new();
         let mut group = 0;
         while let Some(word) = self.words.next() {
@@ -125,7 +167,7 @@ impl<'a> Words<'a> {
                 interfaces.iter_mut().skip(group).for_each(|(_, outside)| *outside = Some(network.to_owned()));
                 group = interfaces.len();
             } else {
-                self.link_word(word)?;
+                other(self, word)?;
             }
         }
         if interfaces.is_empty() { Err(TopologyProblem::Missing("an address")) } else { Ok(interfaces) }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use proto_machine::{InterfaceAddress, SocketError, SocketId, Timestamp};
+use proto_machine::{InterfaceAddress, SocketError, SocketId, Timestamp, TransmitBuffer};
 
 use super::Interface;
+use super::pipes::Pipes;
 use crate::Node;
 use crate::network::NetworkId;
 
@@ -15,7 +16,9 @@ const FIRST_PORT: u16 = 40_000;
 pub(super) struct Host<S> {
     pub(super) node: Box<dyn Node<S>>,
     pub(super) deadline: Option<Timestamp>,
+    pub(super) buffer: TransmitBuffer,
     interfaces: Vec<Interface>,
+    pub(super) pipes: Pipes,
     sockets: BTreeMap<SocketId, SocketAddr>,
     bound: BTreeSet<SocketAddr>,
     next_port: u16,
@@ -24,9 +27,11 @@ pub(super) struct Host<S> {
 impl<S: 'static> Host<S> {
     pub(super) fn new(node: Box<dyn Node<S>>) -> Self {
         Self {
+            buffer: TransmitBuffer::new(node.datagram_capacity()),
             node,
             deadline: None,
             interfaces: Vec::new(),
+            pipes: Pipes::default(),
             sockets: BTreeMap::new(),
             bound: BTreeSet::new(),
             next_port: FIRST_PORT,
@@ -97,6 +102,7 @@ impl<S: 'static> Host<S> {
 
     /// As the end of a program does. What is started next is given the same ports again.
     pub(super) fn close_all(&mut self) {
+        self.pipes = Pipes::default();
         self.sockets.clear();
         self.bound.clear();
         self.next_port = FIRST_PORT;

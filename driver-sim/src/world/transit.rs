@@ -1,15 +1,16 @@
 //! The way of a datagram from host to host: up through gateways, across, and down again, with links in between.
 
-use proto_machine::{Path, Received, Timestamp, Transmit};
+use proto_machine::{Path, Received, Timestamp, Transmit, TransportProtocol};
 
 use super::{Captured, Delivery, Direction, LinkName, World};
-use crate::network::{Ascent, Descent, MiddleboxId, Packet, Undelivered};
+use crate::network::{Ascent, Descent, MiddleboxId, NetworkId, Packet, Undelivered};
 use crate::{Entry, NodeId, VantagePoint};
 
 /// A datagram between two links.
 #[derive(Debug)]
 pub(super) struct Flight {
     from: NodeId,
+    protocol: TransportProtocol,
     packet: Packet,
     leg: Leg,
     bytes: Vec<u8>,
@@ -31,16 +32,21 @@ impl<S: 'static> World<S> {
             self.transcript.push(Entry::NotSent { at: self.now, node: from, path });
             return;
         };
+        let datagrams: Vec<Vec<u8>> = self.hosts[from.0].buffer.datagrams().map(<[u8]>::to_vec).collect();
+        for bytes in datagrams {
+            self.launch(from, network, path, bytes);
+        }
+    }
+
+    /// Sends one datagram, or one segment of a byte pipe, into a network.
+    pub(super) fn launch(&mut self, from: NodeId, network: NetworkId, path: Path, bytes: Vec<u8>) {
         let packet = Packet { network, source: path.local, destination: path.remote };
         let link = LinkName::Interface { node: from, address: path.local.ip(), direction: Direction::Up };
-        let datagrams: Vec<Vec<u8>> = self.buffer.datagrams().map(<[u8]>::to_vec).collect();
-        for bytes in datagrams {
-            self.transcript.push(Entry::Sent { at: self.now, path, length: bytes.len() });
-            self.observe(VantagePoint::Node(from), packet, &bytes);
-            let flight = Flight { from, packet, leg: Leg::Up, bytes };
-            if let Some(flight) = self.cross_if_configured(link, flight) {
-                self.fly(flight);
-            }
+        self.transcript.push(Entry::Sent { at: self.now, path, length: bytes.len() });
+        let flight = Flight { from, protocol: path.protocol, packet, leg: Leg::Up, bytes };
+        self.observe(VantagePoint::Node(from), &flight);
+        if let Some(flight) = self.cross_if_configured(link, flight) {
+            self.fly(flight);
         }
     }
 
@@ -55,8 +61,8 @@ impl<S: 'static> World<S> {
 
     fn climb(&mut self, mut flight: Flight) {
         loop {
-            self.observe(VantagePoint::Network(flight.packet.network), flight.packet, &flight.bytes);
-            match self.internet.ascend(self.now, flight.packet) {
+            self.observe(VantagePoint::Network(flight.packet.network), &flight);
+            match self.internet.ascend(self.now, flight.protocol, flight.packet) {
                 Ok(Ascent::Turn) => return self.cross_over(flight, None),
                 Ok(Ascent::Hairpin(middlebox, packet)) => {
                     return self.cross_over(Flight { packet, ..flight }, Some(middlebox));
@@ -68,7 +74,7 @@ impl<S: 'static> World<S> {
                         None => return,
                     }
                 }
-                Err(why) => return self.give_up(flight.packet, why),
+                Err(why) => return self.give_up(&flight, why),
             }
         }
     }
@@ -76,10 +82,10 @@ impl<S: 'static> World<S> {
     /// Crosses the link between sender and receiver. The receiver is whoever has the destination now; a NAT may map it otherwise by the time of arrival.
     fn cross_over(&mut self, flight: Flight, hairpin: Option<MiddleboxId>) {
         let (from, Packet { network, destination, .. }) = (flight.from, flight.packet);
-        let link = match self.internet.host_behind(self.now, network, destination) {
+        let link = match self.internet.host_behind(self.now, flight.protocol, network, destination) {
             Ok(to) => LinkName::Between { from, to },
             Err(Some(to)) => LinkName::ToMiddlebox { from, to },
-            Err(None) => return self.give_up(flight.packet, Undelivered::Unreachable),
+            Err(None) => return self.give_up(&flight, Undelivered::Unreachable),
         };
         for (at, bytes) in self.carry(link, &flight) {
             let flight = Flight { leg: Leg::Turned(hairpin), bytes, ..flight };
@@ -90,23 +96,23 @@ impl<S: 'static> World<S> {
     /// The first step downwards, out of a network that has seen the datagram already.
     fn turn(&mut self, flight: Flight, hairpin: Option<MiddleboxId>) {
         let flight = Flight { leg: Leg::Down, ..flight };
-        match self.internet.descend(self.now, flight.packet) {
+        match self.internet.descend(self.now, flight.protocol, flight.packet) {
             Ok(Descent::Host(to)) => self.cross_to_host(to, flight),
             Ok(Descent::Through(middlebox, packet)) if hairpin == Some(middlebox) => {
                 self.descend(Flight { packet, ..flight });
             }
             Ok(Descent::Through(middlebox, packet)) => self.pass_down(middlebox, Flight { packet, ..flight }),
-            Err(why) => self.give_up(flight.packet, why),
+            Err(why) => self.give_up(&flight, why),
         }
     }
 
     /// A step downwards, in a network that the datagram has just come to.
     fn descend(&mut self, flight: Flight) {
-        self.observe(VantagePoint::Network(flight.packet.network), flight.packet, &flight.bytes);
-        match self.internet.descend(self.now, flight.packet) {
+        self.observe(VantagePoint::Network(flight.packet.network), &flight);
+        match self.internet.descend(self.now, flight.protocol, flight.packet) {
             Ok(Descent::Host(to)) => self.cross_to_host(to, flight),
             Ok(Descent::Through(middlebox, packet)) => self.pass_down(middlebox, Flight { packet, ..flight }),
-            Err(why) => self.give_up(flight.packet, why),
+            Err(why) => self.give_up(&flight, why),
         }
     }
 
@@ -120,7 +126,7 @@ impl<S: 'static> World<S> {
 
     fn cross_to_host(&mut self, to: NodeId, flight: Flight) {
         let Packet { source, destination, .. } = flight.packet;
-        let path = Path::udp(destination, source);
+        let path = Path { protocol: flight.protocol, local: destination, remote: source };
         let link = LinkName::Interface { node: to, address: destination.ip(), direction: Direction::Down };
         if !self.links.contains_key(&link) {
             return self.arrive(to, path, flight.bytes);
@@ -143,8 +149,10 @@ impl<S: 'static> World<S> {
 
     /// What becomes of a datagram on a link: its copies, and when they are at the other end.
     fn carry(&mut self, link: LinkName, flight: &Flight) -> Vec<(Timestamp, Vec<u8>)> {
-        let size =
-            flight.bytes.len() + UDP_HEADER + if flight.packet.source.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
+        // Segments have their own header.
+        let transport = if flight.protocol == TransportProtocol::Udp { UDP_HEADER } else { 0 };
+        let network = if flight.packet.source.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
+        let size = flight.bytes.len() + transport + network;
         let now = self.now;
         let link = self.link(link);
         let arrivals = link.arrivals(now, size);
@@ -158,6 +166,9 @@ impl<S: 'static> World<S> {
     }
 
     pub(super) fn arrive(&mut self, to: NodeId, path: Path, mut bytes: Vec<u8>) {
+        if path.protocol == TransportProtocol::Tcp {
+            return self.arrive_segment(to, path, &bytes);
+        }
         let now = self.now;
         let Some(host) = self.hosts.get_mut(to.0).filter(|host| host.is_bound(path.local)) else {
             self.transcript.push(Entry::Unreachable { at: now, path: path.reversed() });
@@ -174,14 +185,17 @@ impl<S: 'static> World<S> {
         self.drain(to);
     }
 
-    fn observe(&mut self, point: VantagePoint, packet: Packet, bytes: &[u8]) {
+    /// Packet traces are of datagrams.
+    fn observe(&mut self, point: VantagePoint, flight: &Flight) {
+        let Flight { protocol: TransportProtocol::Udp, packet, bytes, .. } = flight else { return };
         for recording in self.recordings.iter_mut().filter(|recording| recording.point == point) {
             recording.push(self.now, packet.source, packet.destination, bytes);
         }
     }
 
-    fn give_up(&mut self, packet: Packet, why: Undelivered) {
-        let (at, path) = (self.now, Path::udp(packet.source, packet.destination));
+    fn give_up(&mut self, flight: &Flight, why: Undelivered) {
+        let Packet { source: local, destination: remote, .. } = flight.packet;
+        let (at, path) = (self.now, Path { protocol: flight.protocol, local, remote });
         self.transcript.push(match why {
             Undelivered::Unreachable => Entry::Unreachable { at, path },
             Undelivered::Dropped { at: by, reason } => Entry::Dropped { at, by, path, reason },

@@ -1,4 +1,4 @@
-//! Real peers behind every kind of NAT, without a relay.
+//! Real peers behind every kind of NAT, without a relay and with one.
 
 #[cfg(test)]
 mod cases;

@@ -42,8 +42,8 @@ fn gather(urls: &[&str]) -> (Vec<(u64, String)>, IceGatheringState) {
     world.set_default_link(LinkConfig { delay: Duration::from_millis(10), ..LinkConfig::default() });
     let places = topology.build(&mut world).unwrap();
     let mut configuration = simulated_configuration(&seed);
-    configuration.ice_servers =
-        urls.iter().map(|url| IceServer { urls: vec![(*url).to_owned()], ..IceServer::default() }).collect();
+    let server = |url: &&str| IceServer { urls: vec![(*url).to_owned()], ..IceServer::default() };
+    configuration.ice_servers = urls.iter().map(server).collect();
     let peer = Peer::new(configuration, seed.child("peer")).unwrap();
     let role = SignallingRole::Offerer { to: places.stun_server("server").unwrap() };
     let node = places.add_host(&mut world, "peer", PeerNode::new(peer, Notes::default(), role)).unwrap();

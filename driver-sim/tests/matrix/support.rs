@@ -7,7 +7,7 @@ use driver_sim::network::reachability::{CandidateKind, Layer};
 
 /// A case that is named by its layers.
 pub(crate) fn case(setting: &Setting) -> Case {
-    Case::new(&format!("{:?} in {:?}", setting.sides, setting.shared), setting)
+    Case::new(&format!("{:?}", setting.situation), setting)
 }
 
 pub(crate) fn between(left: Vec<Layer>, right: Vec<Layer>) -> Case {

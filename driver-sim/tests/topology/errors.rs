@@ -32,6 +32,10 @@ fn a_line_that_ends_too_early_says_what_should_follow() {
     assert_eq!(error("home nat EP"), "line 1: an external address is missing");
     assert_eq!(error("alice host"), "line 1: an address is missing");
     assert_eq!(error("alice host 192.0.2.1 behind"), "line 1: a network is missing");
+    assert_eq!(error("relay turn 192.0.2.1"), "line 1: a user is missing");
+    assert_eq!(error("relay turn user alice secret"), "line 1: an address is missing");
+    assert_eq!(error("relay turn 192.0.2.1 user"), "line 1: the name of the user is missing");
+    assert_eq!(error("relay turn 192.0.2.1 user alice"), "line 1: the password of the user is missing");
     assert_eq!(error("alice host 192.0.2.1 queue 10000"), "line 1: the rate of the queue is missing");
 }
 

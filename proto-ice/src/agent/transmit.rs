@@ -146,12 +146,13 @@ impl IceAgent {
         Some((path, message))
     }
 
-    /// RFC 8445 §6.1.4.2 and §14.2: one new transaction each Ta. Triggered checks go first; then ordinary checks and requests to servers take turns.
+    /// RFC 8445 §6.1.4.2 and §14.2: one new transaction each Ta. Triggered checks go first, though not without end; then ordinary checks and requests to servers take turns.
     fn next_transaction(&mut self, now: Timestamp) -> Option<Outgoing> {
         if !self.pacer.is_open(now) || !self.transactions.has_room() || self.state == IceTransportState::Failed {
             return None;
         }
-        if let Some(outgoing) = self.next_triggered_check(now) {
+        let ordinary_first = self.checklist.owes_ordinary() && self.has_ordinary_checks();
+        if !ordinary_first && let Some(outgoing) = self.next_triggered_check(now) {
             return Some(outgoing);
         }
         match self.pacer.turn() {

@@ -97,6 +97,29 @@ fn pairs_that_are_as_likely_as_each_other_are_checked_by_priority() {
     }
 }
 
+/// Where NATs make the source of every check a new one, and let everything in, each side triggers the other without end.
+#[test]
+fn triggered_checks_without_end_leave_every_fifth_to_the_ordinary_ones() {
+    let named = ["203.0.113.1:1", "203.0.113.2:1", "203.0.113.3:1", "203.0.113.4:1"];
+    let mut lone = Lone::new(IceRole::Controlled);
+    for port in 1..=40 {
+        if port == 4 {
+            named.iter().for_each(|address| lone.add_host(address));
+        }
+        lone.receive_check(&format!("198.51.100.2:{port}"));
+        lone.receive_check(&format!("198.51.100.2:{}", 1_000 + port));
+        lone.run_for_millis(50);
+    }
+    let mut first: Vec<String> = Vec::new();
+    for remote in lone.take_checks().iter().map(|check| check.path.remote.to_string()) {
+        if !first.contains(&remote) {
+            first.push(remote);
+        }
+    }
+    let positions: Vec<_> = named.iter().map(|named| first.iter().position(|remote| remote == named)).collect();
+    assert_eq!(positions, [4, 9, 14, 19].map(Some), "{first:?}");
+}
+
 /// Item 19 (RFC 8445 §14.3). Whoever knows a check can send it again from a forged source: it gains nothing.
 #[test]
 fn a_check_is_repeated_sooner_where_the_peer_is_heard_at_an_address_that_signalling_has_named() {

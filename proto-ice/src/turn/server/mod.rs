@@ -1,7 +1,8 @@
 //! A small TURN and STUN server as a pure state machine (feature `test-server`): for tests and simulations, with faults to order.
 //!
 //! It listens at the addresses of its configuration, and relays at addresses that it makes up: whoever drives it hands it every datagram for either, and sends what it
-//! writes from whichever of its addresses the path names. It believes what it is told about time; it forgets what has expired when it is asked next.
+//! writes from whichever of its addresses the path names. Clients may also come over byte streams, cut into messages by a [`FrameReader`](super::FrameReader). It believes what it
+//! is told about time. Relayed addresses are gone when their allocation expires; permissions and channels that have expired let nothing through.
 
 mod authenticate;
 mod relay;
@@ -11,7 +12,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use proto_machine::{Deadline, Machine, Path, Received, Rng, Seed, Timestamp, Transmit, TransmitBuffer};
+use proto_machine::{
+    Deadline, Machine, Path, Received, Rng, Seed, Timestamp, Transmit, TransmitBuffer, TransportProtocol,
+};
 use stun_types::message::MessageClass;
 
 use super::TurnCredentials;
@@ -49,12 +52,19 @@ impl TurnServerConfig {
     /// A server at one address that relays at the same IP address, with one user, that knows both algorithms.
     #[must_use]
     pub fn new(address: SocketAddr, user: TurnCredentials) -> Self {
+        Self { addresses: vec![address], relay_addresses: vec![address.ip()], users: vec![user], ..Self::default() }
+    }
+}
+
+impl Default for TurnServerConfig {
+    /// A server that listens nowhere and knows nobody, but both algorithms.
+    fn default() -> Self {
         Self {
-            addresses: vec![address],
-            relay_addresses: vec![address.ip()],
+            addresses: Vec::new(),
+            relay_addresses: Vec::new(),
             ports: 49_152..=65_535,
             realm: "example.org".to_owned(),
-            users: vec![user],
+            users: Vec::new(),
             algorithms: vec![PasswordAlgorithm::Sha256, PasswordAlgorithm::Md5],
             anonymous_usernames: false,
             lifetime: Duration::from_secs(600),
@@ -191,7 +201,7 @@ impl TurnServer {
         &self.statistics
     }
 
-    /// Where it relays at the moment, as of the last datagram.
+    /// Where it relays at the moment, as of the last datagram or timeout.
     pub fn relayed_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.allocations.values().flat_map(Allocation::relayed)
     }
@@ -217,12 +227,19 @@ impl TurnServer {
         self.output.clear();
     }
 
+    /// The stream of a client has ended, and its 5-tuple with it.
+    pub fn disconnect(&mut self, path: Path) {
+        self.allocations.remove(&path);
+        self.output.retain(|(to, _)| *to != path);
+    }
+
     fn take(&mut self, now: Timestamp, path: Path, bytes: &[u8]) {
         self.allocations.retain(|_, allocation| allocation.is_alive(now));
         if self.faults.silent {
             return;
         }
-        if !self.config.addresses.contains(&path.local) {
+        // It relays over UDP alone: whoever comes over a stream is a client.
+        if path.protocol == TransportProtocol::Udp && !self.config.addresses.contains(&path.local) {
             self.take_from_peer(now, path, bytes);
             return;
         }
@@ -343,6 +360,7 @@ impl Machine for TurnServer {
     }
 
     fn poll_timeout(&self) -> Option<Deadline> {
-        None
+        let expiries = self.allocations.values().map(Allocation::expires_at);
+        expiries.min().map(|at| Deadline { at, reason: "allocation expiry" })
     }
 }

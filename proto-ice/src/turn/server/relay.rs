@@ -50,6 +50,10 @@ impl Allocation {
         now < self.expires_at
     }
 
+    pub(super) fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
     pub(super) fn relayed(&self) -> impl Iterator<Item = SocketAddr> {
         self.relayed.iter().copied()
     }

@@ -1,0 +1,6 @@
+//! Byte pipes: late, in order, and whole.
+
+#[cfg(test)]
+mod streams;
+#[cfg(test)]
+mod support;
