@@ -252,6 +252,9 @@ pub(crate) struct RemoteCandidates {
     entries: Vec<RemoteEntry>,
     signalled_limit: usize,
     learned_limit: usize,
+    fruitless_limit: usize,
+    /// Learned since a check of ours last succeeded.
+    fruitless: usize,
 }
 
 #[derive(Debug)]
@@ -292,6 +295,8 @@ impl RemoteCandidates {
             entries: Vec::new(),
             signalled_limit: limits.remote_candidates,
             learned_limit: limits.remote_peer_reflexive_candidates,
+            fruitless_limit: limits.fruitless_peer_reflexive_candidates,
+            fruitless: 0,
         }
     }
 
@@ -340,7 +345,11 @@ impl RemoteCandidates {
         if let Some(index) = self.entries.iter().position(|entry| entry.candidate.address == address) {
             return Some(CheckSource::Known(RemoteId(index)));
         }
+        if self.fruitless >= self.fruitless_limit {
+            return None;
+        }
         if self.count(Origin::Learned) < self.learned_limit {
+            self.fruitless += 1;
             let candidate = peer_reflexive(self.entries.len(), address, priority);
             return Some(CheckSource::New(self.push(candidate, Origin::Learned)));
         }
@@ -348,8 +357,14 @@ impl RemoteCandidates {
             entry.origin == Origin::Learned && !is_in_use(RemoteId(*index))
         };
         let (index, entry) = self.entries.iter_mut().enumerate().find(is_free)?;
+        self.fruitless += 1;
         entry.candidate = peer_reflexive(index, address, priority);
         Some(CheckSource::Reused(RemoteId(index)))
+    }
+
+    /// A check of ours has succeeded: what is learned from now on may be of use.
+    pub(crate) fn check_succeeded(&mut self) {
+        self.fruitless = 0;
     }
 
     fn replace_learned(&mut self, index: usize, candidate: RemoteCandidate) -> Signalled {

@@ -195,6 +195,8 @@ pub struct IceLimits {
     pub remote_candidates: usize,
     /// Remote candidates learned from checks. One without a pair, or whose pairs have all failed, makes room.
     pub remote_peer_reflexive_candidates: usize,
+    /// Remote candidates learned from checks since a check of our own last succeeded. Where two NATs make the source of every check a new one, there is no end of them, and none is ever of use.
+    pub fruitless_peer_reflexive_candidates: usize,
     /// Local candidates learned from responses.
     pub local_peer_reflexive_candidates: usize,
     /// Authenticated checks from different paths that arrived before the remote parameters (RFC 8445 §7.3).
@@ -216,6 +218,7 @@ impl Default for IceLimits {
             turn_servers: 4,
             remote_candidates: 64,
             remote_peer_reflexive_candidates: 16,
+            fruitless_peer_reflexive_candidates: 64,
             local_peer_reflexive_candidates: 16,
             early_checks: 16,
             transactions: 256,

@@ -172,7 +172,7 @@ pub enum DropReason {
     ResponseQueueFull,
     /// A check that was answered but not acted on: too many came before the remote parameters.
     EarlyChecksFull,
-    /// A check that was answered but not acted on: its source is one peer-reflexive candidate too many.
+    /// A check that was answered but not acted on: its source is one peer-reflexive candidate too many, at a time or in a row without success.
     TooManyPeerReflexive,
     /// A check that was answered but not acted on: it names another remote fragment.
     UnknownRemoteFragment,

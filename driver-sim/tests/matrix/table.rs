@@ -18,7 +18,7 @@ fn report(relay: Relay, seeds: u64, percent_lost: u32) -> Report {
     report
 }
 
-/// Worked out apart from this program. Between two PE every check arrives, from an endpoint that is new: no side has failed after two minutes, and everywhere else where a relay is needed both have.
+/// Worked out apart from this program. Where it says that a relay is needed, both sides have failed.
 const TABLE: &str = "      pub fw  EE  EA  EP  AE  AA  AP  PE  PA  PP
 pub   h/h h/h h/s h/s h/s h/p h/p h/p h/p h/p h/p
 fw    h/h h/h h/s h/s h/s  R   R   R   R   R   R
@@ -28,7 +28,7 @@ EP    s/h s/h s/s s/s s/s  R   R   R   R   R   R
 AE    p/h  R  p/s p/s  R  p/p p/p  R  p/p p/p  R
 AA    p/h  R  p/s p/s  R  p/p  R   R  p/p  R   R
 AP    p/h  R  p/s p/s  R   R   R   R   R   R   R
-PE    p/h  R  p/s p/s  R  p/p p/p  R  R*   R   R
+PE    p/h  R  p/s p/s  R  p/p p/p  R   R   R   R
 PA    p/h  R  p/s p/s  R  p/p  R   R   R   R   R
 PP    p/h  R  p/s p/s  R   R   R   R   R   R   R
 ";

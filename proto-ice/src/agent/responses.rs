@@ -157,6 +157,7 @@ impl IceAgent {
         match &mut pair.state {
             PairState::Succeeded(validation) => validation.consent.renew(now),
             state => {
+                self.remote.candidates.check_succeeded();
                 *state = PairState::Succeeded(Validation {
                     local: seen_as,
                     local_priority,

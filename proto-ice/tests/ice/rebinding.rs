@@ -1,5 +1,6 @@
 //! Items 16 and 28, continued: a peer whose address changes, because a NAT gives it another or because it moves.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proto_ice::{CandidatePairState, DropReason, IceConfig, IceRole, IceTransportState};
@@ -142,4 +143,23 @@ fn item_16_learned_candidates_whose_checks_have_failed_make_room() {
     assert_eq!(lone.agent.remote_candidates().count(), 2);
     lone.validate(&peer(2));
     assert_eq!(lone.agent.remote_candidates().filter(|remote| remote.address == peer(2).parse().unwrap()).count(), 1);
+}
+
+/// Item 16: behind two NATs that make the source of every check a new one, each check triggers another without end. The agent tires of it, and says that it has failed.
+#[test]
+fn item_16_a_peer_that_is_never_heard_twice_from_one_address_is_given_up() {
+    let mut lone = Lone::new(IceRole::Controlled);
+    lone.agent.end_of_remote_candidates(lone.now, None);
+    lone.take_sent();
+    let mut number = 0;
+    while lone.agent.state() != IceTransportState::Failed {
+        number += 1;
+        // 16 at a time, each for as long as its check may take.
+        assert!(number < 4_000, "it goes on after 200 s");
+        lone.receive_check(&peer(number));
+        lone.run_for(Duration::from_millis(50));
+    }
+    assert!(lone.drops(DropReason::TooManyPeerReflexive) > 0);
+    let checked: BTreeSet<_> = lone.take_checks().iter().map(|check| check.path.remote).collect();
+    assert_eq!(checked.len(), IceConfig::default().limits.fruitless_peer_reflexive_candidates);
 }
