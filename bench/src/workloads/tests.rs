@@ -78,3 +78,12 @@ fn buffers_that_cannot_be_lifted_are_no_figure() {
     let refused = workload.run(StackName::Ours, 1).map_err(|error| error.to_string());
     assert_eq!(refused.map(|_| ()), Err("not configurable".to_owned()));
 }
+
+#[test]
+fn channels_carry_messages_whether_or_not_these_have_a_lifetime() {
+    for lifetime in [false, true] {
+        let workload = Workload::Channels { channels: 200, message: 1 << 10, mib: 1, lifetime };
+        assert!(figure(&outcome(StackName::Ours, workload), "MB per CPU second") > 0.0);
+        assert!(workload.run(StackName::Str0m, 1).is_err());
+    }
+}
