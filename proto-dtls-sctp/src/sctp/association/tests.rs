@@ -85,7 +85,7 @@ impl Pair {
     fn send(&mut self, number: u32, ordered: bool, reliability: Reliability) {
         // Every tenth is one of several fragments.
         let mut payload = number.to_be_bytes().to_vec();
-        payload.resize(if number % 10 == 0 { 3_000 } else { 100 }, 7);
+        payload.resize(if number.is_multiple_of(10) { 3_000 } else { 100 }, 7);
         let protocol = PayloadProtocol::Binary;
         let message = OutgoingMessage { stream: STREAM, protocol, payload: payload.into(), ordered, reliability };
         assert!(self.ends[0].write(self.now, message));
@@ -100,7 +100,7 @@ impl Pair {
             self.step();
             while let Some((_, payload)) = self.ends[1].read(STREAM) {
                 let number = u32::from_be_bytes(*payload.first_chunk().unwrap());
-                assert_eq!(payload.len(), if number % 10 == 0 { 3_000 } else { 100 });
+                assert_eq!(payload.len(), if number.is_multiple_of(10) { 3_000 } else { 100 });
                 numbers.push(number);
             }
         }
@@ -141,12 +141,13 @@ fn messages_that_are_given_up_where_numbers_wrap_hold_up_none_behind_them() {
         for seed in 0..5 {
             let mut pair = Pair::at_the_wrap(interleaving, seed);
             for number in 0..MESSAGES {
-                let reliability = if number % 3 == 0 { Reliability::Reliable } else { Reliability::MaxRetransmits(0) };
+                let reliability =
+                    if number.is_multiple_of(3) { Reliability::Reliable } else { Reliability::MaxRetransmits(0) };
                 pair.send(number, true, reliability);
             }
             let numbers = pair.receive();
             assert!(numbers.is_sorted_by(|before, after| before < after), "seed {seed}");
-            let reliable = numbers.iter().filter(|&number| number % 3 == 0).count();
+            let reliable = numbers.iter().filter(|&number| number.is_multiple_of(3)).count();
             assert_eq!(reliable, MESSAGES.div_ceil(3) as usize, "interleaving {interleaving}, seed {seed}");
             let count = u32::try_from(numbers.len()).unwrap();
             assert!((MESSAGES / 2..MESSAGES).contains(&count), "{count} have come");
