@@ -50,7 +50,7 @@ struct SuiteArguments {
     /// Two minutes at most: less of everything
     #[arg(long)]
     quick: bool,
-    /// The workloads, of w1 to w6 and sctp; all by default
+    /// The workloads, of w1 to w6, sctp and channels; all by default
     #[arg(long, value_delimiter = ',')]
     workload: Vec<String>,
     /// The stacks, of ours, str0m, rtc, sctp-proto, rtc-sctp and dcsctp; all by default

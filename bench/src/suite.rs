@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::report::Run;
 use crate::workloads::{Carrier, Party, Queue, StackName, Time, Workload};
 
-const FAMILIES: [&str; 7] = ["w1", "w2", "w3", "w4", "w5", "w6", "sctp"];
+const FAMILIES: [&str; 8] = ["w1", "w2", "w3", "w4", "w5", "w6", "sctp", "channels"];
 
 /// Runs to be made.
 #[derive(Clone, Debug)]
@@ -136,6 +136,9 @@ fn workloads(quick: bool) -> Vec<Workload> {
     workloads.push(Workload::W6 { time: Time::Virtual, pairs, seconds: 60 });
     workloads.push(Workload::W6 { time: Time::Real, pairs: real_pairs, seconds: if quick { 5 } else { 20 } });
     workloads.extend(sctp_alone(if quick { 32 } else { 256 }));
+    for (channels, lifetime) in [(1, false), (100, false), (1_000, false), (10_000, false), (10_000, true)] {
+        workloads.push(Workload::Channels { channels, message: 1 << 10, mib: if quick { 32 } else { 128 }, lifetime });
+    }
     workloads
 }
 

@@ -13,10 +13,10 @@ pub(crate) struct BenchOptions {
     /// Two minutes at most: less of everything
     #[arg(long)]
     quick: bool,
-    /// The workloads, of w1 to w6, with commas between; all by default
+    /// The workloads, of w1 to w6, sctp and channels, with commas between; all by default
     #[arg(long)]
     workload: Option<String>,
-    /// The stacks, of ours, str0m and rtc, with commas between; all by default
+    /// The stacks, of ours, str0m and rtc, and for sctp also sctp-proto, rtc-sctp and dcsctp, with commas between; all by default
     #[arg(long)]
     stack: Option<String>,
     /// How often each run is repeated; the table shows medians. By default 3, or 1 with --quick

@@ -1,5 +1,6 @@
 //! What is measured. Every workload is one run in a process of its own.
 
+mod channels;
 mod driver;
 mod idle;
 mod loopback;
@@ -175,6 +176,17 @@ pub enum Workload {
         /// Whether packets carry a checksum, where an engine can leave it out.
         checksum: bool,
     },
+    /// Throughput over many channels in memory, per CPU second: DTLS, SCTP and channels of this stack, without ICE.
+    Channels {
+        /// How many, each with messages in turn.
+        channels: u16,
+        /// Bytes in a message.
+        message: usize,
+        /// How much to send.
+        mib: u64,
+        /// Whether messages have a lifetime, which is never over.
+        lifetime: bool,
+    },
     /// CPU time and wake-ups of idle endpoints.
     W6 {
         /// Whose time.
@@ -202,6 +214,7 @@ impl Workload {
             Self::W5 { .. } => "w5",
             Self::W6 { .. } => "w6",
             Self::Sctp { .. } => "sctp",
+            Self::Channels { .. } => "channels",
         }
     }
 
@@ -211,7 +224,7 @@ impl Workload {
         match self {
             // str0m wants to be drained after every datagram.
             Self::W1 { batch, .. } => StackName::ALL.contains(&stack) && (*batch == 1 || stack != StackName::Str0m),
-            Self::W2 { carrier: Carrier::DriverMio, .. } => stack == StackName::Ours,
+            Self::W2 { carrier: Carrier::DriverMio, .. } | Self::Channels { .. } => stack == StackName::Ours,
             // Two of them have no way to leave the checksum out.
             Self::Sctp { checksum: false, .. } => matches!(stack, StackName::Ours | StackName::Dcsctp),
             Self::Sctp { .. } => StackName::SCTP.contains(&stack),
@@ -227,6 +240,10 @@ impl Workload {
         if let Self::W2 { message, mib, carrier: Carrier::DriverMio } = *self {
             ensure!(stack == StackName::Ours, "driver-mio drives this stack alone");
             return driver::transfer(message, mib << 20);
+        }
+        if let Self::Channels { channels, message, mib, lifetime } = *self {
+            ensure!(stack == StackName::Ours, "the parts of this stack alone");
+            return channels::throughput(channels, message, mib << 20, lifetime);
         }
         if let Self::Sctp { message, mib, window_kib, streams, checksum } = *self {
             return sctp::throughput(stack, message, mib << 20, window_kib << 10, streams, checksum);
@@ -252,7 +269,7 @@ impl Workload {
                 let path = path::path(mbit, round_trip_ms, loss_percent, queue, seed);
                 path::goodput::<S>(path, bytes(buffer_kib), seconds, Duration::from_secs(cpu_limit))
             }
-            Self::Sctp { .. } => bail!("no stack is asked for more than its SCTP"),
+            Self::Sctp { .. } | Self::Channels { .. } => bail!("no stack is asked for a part"),
             Self::W6 { time: Time::Virtual, pairs, seconds } => idle::in_virtual_time::<S>(pairs, seconds),
             Self::W6 { time: Time::Real, pairs, seconds } => idle::on_loopback::<S>(pairs, seconds),
         }

@@ -79,3 +79,12 @@ fn buffers_can_be_lifted() {
         assert!(figure(&lifted, "MB per CPU second") > 0.0);
     }
 }
+
+#[test]
+fn channels_carry_messages_whether_or_not_these_have_a_lifetime() {
+    for lifetime in [false, true] {
+        let workload = Workload::Channels { channels: 200, message: 1 << 10, mib: 1, lifetime };
+        assert!(figure(&outcome(StackName::Ours, workload), "MB per CPU second") > 0.0);
+        assert!(workload.run(StackName::Str0m, 1).is_err());
+    }
+}

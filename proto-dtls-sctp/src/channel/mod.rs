@@ -4,6 +4,7 @@ mod message;
 mod options;
 mod receiving;
 mod sending;
+mod stream_set;
 mod table;
 
 use std::collections::VecDeque;
@@ -114,6 +115,8 @@ struct Channel {
     /// Bytes of payload in `waiting`.
     buffered: usize,
     buffered_amount_low_threshold: usize,
+    /// When to look for messages that have waited too long: not later than the oldest one is too old.
+    expiry: Option<Timestamp>,
     /// What the channel may hand over before the next one's turn, in bytes.
     credit: usize,
     /// Whether it waits for its turn.
@@ -133,6 +136,7 @@ impl Channel {
             waiting: VecDeque::new(),
             buffered: 0,
             buffered_amount_low_threshold: 0,
+            expiry: None,
             credit: 0,
             in_turn: false,
             pieces: Vec::new(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use proto_machine::Timestamp;
 
+use super::stream_set::StreamSet;
 use super::table::{DataChannels, Link};
 use super::{Channel, ChannelKey, ChannelState, DataChannelOptions, Message, MessageKind, Reliability};
 use crate::dcep::{self, DcepMessage};
@@ -25,6 +26,8 @@ const MAX_NAME_BYTES: usize = 1024 * 1024;
 pub(super) struct Receiving {
     /// Streams on which something may be read, each once, in the order in which it came.
     readable: VecDeque<u16>,
+    /// The same ones.
+    is_readable: StreamSet,
     undeclared: BTreeMap<u16, Undeclared>,
     undeclared_bytes: usize,
 }
@@ -48,17 +51,21 @@ struct Held {
 impl DataChannels {
     /// Something may be read on a stream.
     pub(crate) fn mark_readable(&mut self, stream: u16) {
-        if !self.receiving.readable.contains(&stream) {
+        if self.receiving.is_readable.insert(stream) {
             self.receiving.readable.push_back(stream);
         }
+    }
+
+    fn next_readable(&mut self) -> Option<u16> {
+        let stream = self.receiving.readable.pop_front()?;
+        self.receiving.is_readable.remove(stream);
+        Some(stream)
     }
 
     /// Reads while there is room; what is left closes the receive window of SCTP.
     pub(crate) fn read(&mut self, now: Timestamp, sctp: &mut Sctp, sctp_events: &mut Vec<SctpEvent>) {
         while self.events.has_room() {
-            let Some(stream) = self.receiving.readable.pop_front() else {
-                return;
-            };
+            let Some(stream) = self.next_readable() else { return };
             if self.is_between_owners(stream) {
                 continue;
             }
@@ -72,7 +79,7 @@ impl DataChannels {
 
     /// Reads all that has arrived before the association was lost: at most what the receive window holds.
     pub(crate) fn read_rest(&mut self, now: Timestamp, sctp: &mut Sctp) {
-        while let Some(stream) = self.receiving.readable.pop_front() {
+        while let Some(stream) = self.next_readable() {
             while !self.is_between_owners(stream)
                 && let Some((protocol, payload)) = sctp.read(stream, &mut Vec::new())
             {

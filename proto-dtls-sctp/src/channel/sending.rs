@@ -1,5 +1,6 @@
 //! From `send` to SCTP.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -21,12 +22,18 @@ const CREDIT_UNIT: usize = 16;
 pub(super) struct Sending {
     /// Channels with waiting messages, in the order of their turns.
     turns: VecDeque<ChannelKey>,
-    /// Cost of all waiting messages.
+    /// Bytes of all waiting messages, and their cost.
+    bytes: usize,
     cost: usize,
+    /// When the oldest waiting message of each channel whose messages have a lifetime is too old.
+    expiries: BTreeSet<(Timestamp, ChannelKey)>,
     /// Messages with SCTP, by stream.
     handed_over: BTreeMap<u16, HandedOver>,
-    /// Their cost.
+    /// Their unacknowledged bytes, and their cost.
+    unacknowledged: usize,
     window_used: usize,
+    /// Streams of which SCTP has something to tell. Scratch, kept for its memory.
+    settled: Vec<u16>,
     /// Channels on which a message was refused for lack of room.
     blocked: BTreeSet<ChannelKey>,
 }
@@ -73,6 +80,12 @@ impl Channel {
     fn cost(&self) -> usize {
         self.buffered + self.waiting.len() * MESSAGE_COST
     }
+
+    /// When the oldest waiting message is too old (RFC 3758 §4.1), if there is such a moment.
+    fn next_expiry(&self) -> Option<Timestamp> {
+        let Reliability::MaxPacketLifetime(lifetime) = self.options.reliability else { return None };
+        self.waiting.front().map(|oldest| oldest.since + lifetime)
+    }
 }
 
 impl DataChannels {
@@ -109,7 +122,12 @@ impl DataChannels {
         channel.statistics.bytes_sent += length as u64;
         channel.buffered += length;
         channel.waiting.push_back(Waiting { protocol, payload: message.payload, since: now });
+        self.sending.bytes += length;
         self.sending.cost += added;
+        if channel.expiry.is_none() {
+            channel.expiry = channel.next_expiry();
+            self.sending.expiries.extend(channel.expiry.map(|expiry| (expiry, key)));
+        }
         if !std::mem::replace(&mut channel.in_turn, true) {
             self.sending.turns.push_back(key);
         }
@@ -124,12 +142,12 @@ impl DataChannels {
 
     /// Bytes that wait, without what is counted on top.
     pub(crate) fn bytes_waiting(&self) -> usize {
-        self.channels.values().map(|channel| channel.buffered).sum()
+        self.sending.bytes
     }
 
     /// Bytes with SCTP.
-    pub(crate) fn window_used(&self) -> usize {
-        self.sending.handed_over.values().map(|stream| stream.unacknowledged).sum()
+    pub(crate) fn bytes_unacknowledged(&self) -> usize {
+        self.sending.unacknowledged
     }
 
     /// Sees what SCTP has delivered and what has waited too long: once before packets are made.
@@ -157,12 +175,23 @@ impl DataChannels {
         self.pump_resets(now, sctp, sctp_events);
     }
 
+    /// Looks at the streams on which something was acknowledged.
     fn refresh_window(&mut self, sctp: &mut Sctp) {
-        self.sending.handed_over.retain(|&stream, handed_over| {
+        let sending = &mut self.sending;
+        sctp.take_settled(&mut sending.settled);
+        for stream in sending.settled.drain(..) {
+            let Entry::Occupied(mut entry) = sending.handed_over.entry(stream) else { continue };
+            let handed_over = entry.get_mut();
+            sending.unacknowledged = sending.unacknowledged.saturating_sub(handed_over.unacknowledged);
+            sending.window_used = sending.window_used.saturating_sub(handed_over.cost());
             handed_over.settle(sctp.buffered(stream));
-            handed_over.unacknowledged > 0
-        });
-        self.sending.window_used = self.sending.handed_over.values().map(HandedOver::cost).sum();
+            if handed_over.unacknowledged > 0 {
+                sending.unacknowledged += handed_over.unacknowledged;
+                sending.window_used += handed_over.cost();
+            } else {
+                entry.remove();
+            }
+        }
     }
 
     /// Lets a channel hand over messages for its credit, or without regard to it if it is alone.
@@ -224,20 +253,25 @@ impl DataChannels {
         let taken = sctp.write(now, message);
         if taken {
             self.sending.handed_over.entry(stream).or_default().push(length);
+            self.sending.unacknowledged += length;
             self.sending.window_used += length + MESSAGE_COST;
         }
     }
 
     /// RFC 3758 §4.1: a message whose lifetime is over is not sent any more.
     fn drop_expired(&mut self, now: Timestamp) {
-        for index in 0..self.sending.turns.len() {
-            let Some(&key) = self.sending.turns.get(index) else { break };
-            while let Some(channel) = self.channels.get(&key)
-                && let Reliability::MaxPacketLifetime(lifetime) = channel.options.reliability
-                && channel.waiting.front().is_some_and(|waiting| now - waiting.since > lifetime)
-            {
+        while let Some(&(expiry, key)) = self.sending.expiries.first()
+            && expiry < now
+        {
+            self.sending.expiries.pop_first();
+            // The message that it was for may be gone.
+            while self.channels.get(&key).and_then(Channel::next_expiry).is_some_and(|expiry| expiry < now) {
                 let _ = self.take_waiting(key);
                 self.counters.expired_messages += 1;
+            }
+            if let Some(channel) = self.channels.get_mut(&key) {
+                channel.expiry = channel.next_expiry();
+                self.sending.expiries.extend(channel.expiry.map(|expiry| (expiry, key)));
             }
         }
     }
@@ -248,6 +282,7 @@ impl DataChannels {
         let waiting = channel.waiting.pop_front()?;
         let before = channel.buffered;
         channel.buffered = before.saturating_sub(waiting.payload.len());
+        self.sending.bytes = self.sending.bytes.saturating_sub(waiting.payload.len());
         self.sending.cost = self.sending.cost.saturating_sub(cost(&waiting));
         let threshold = channel.buffered_amount_low_threshold;
         if before > threshold && channel.buffered <= threshold {
@@ -262,6 +297,10 @@ impl DataChannels {
         if let Some(channel) = self.channels.get_mut(&key) {
             let discarded: usize = channel.waiting.drain(..).map(|waiting| cost(&waiting)).sum();
             self.sending.cost = self.sending.cost.saturating_sub(discarded);
+            self.sending.bytes = self.sending.bytes.saturating_sub(channel.buffered);
+            if let Some(expiry) = channel.expiry.take() {
+                self.sending.expiries.remove(&(expiry, key));
+            }
             channel.buffered = 0;
             channel.credit = 0;
             self.sending.blocked.remove(&key);

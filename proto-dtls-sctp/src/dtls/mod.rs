@@ -9,7 +9,6 @@ pub(crate) mod simulated;
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use dimpl::{CryptoError, DtlsCertificate, Error, Output, SecurityError, TimeoutError};
 use proto_machine::{Rng, Timestamp};
 
@@ -33,11 +32,24 @@ pub(crate) enum DtlsEvent {
     /// The handshake is complete.
     Connected,
     /// Application data.
-    Data(Bytes),
+    Data(Plaintext),
     /// The peer has closed the session.
     CloseNotify,
     /// The session has failed. Nothing will come any more.
     Failed(DtlsFailure),
+}
+
+/// What a record held, in the buffer into which the library wrote it.
+#[derive(Debug)]
+pub(crate) struct Plaintext {
+    buffer: Vec<u8>,
+    length: usize,
+}
+
+impl Plaintext {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.length).unwrap_or_default()
+    }
 }
 
 /// What was dropped.
@@ -323,6 +335,13 @@ impl Dtls {
         }
     }
 
+    /// Takes back the buffer of what was read, so that the next record needs no other.
+    pub(crate) fn take_back(&mut self, plaintext: Plaintext) {
+        if self.output.len() < plaintext.buffer.len() && matches!(self.state, State::Connected(_)) {
+            self.output = plaintext.buffer;
+        }
+    }
+
     /// After every call into the library: judges its result, and polls its output to the end.
     fn conclude(&mut self, now: Timestamp, result: Result<(), Error>, events: &mut Vec<DtlsEvent>) {
         self.advance(now, events);
@@ -354,13 +373,14 @@ impl Dtls {
         if self.output.len() < needed {
             self.output.resize(needed, 0);
         }
-        self.with_generator(|this| this.drain(now, events));
+        self.with_generator(|this| this.drain(now, !handshake, events));
         if handshake && matches!(self.state, State::Connected(_)) {
             self.output = Vec::new();
         }
     }
 
-    fn drain(&mut self, now: Timestamp, events: &mut Vec<DtlsEvent>) {
+    /// `lends` says whether plaintext may go on in the buffer in which it is. In a handshake the library needs that for certificates, and there is no second one.
+    fn drain(&mut self, now: Timestamp, lends: bool, events: &mut Vec<DtlsEvent>) {
         loop {
             let (State::Handshake(engine) | State::Connected(engine)) = &mut self.state else {
                 return;
@@ -385,7 +405,12 @@ impl Dtls {
                     events.push(DtlsEvent::Connected);
                 }
                 Output::PeerCert(certificate) => events.push(DtlsEvent::Certificate(certificate.to_vec())),
-                Output::ApplicationData(data) => events.push(DtlsEvent::Data(Bytes::copy_from_slice(data))),
+                Output::ApplicationData(data) => {
+                    // The library has put it at the beginning.
+                    let length = data.len();
+                    let buffer = if lends { std::mem::take(&mut self.output) } else { data.to_vec() };
+                    events.push(DtlsEvent::Data(Plaintext { buffer, length }));
+                }
                 Output::CloseNotify => events.push(DtlsEvent::CloseNotify),
                 Output::Timeout(instant) => {
                     let wanted = self.clock.deadline(now, instant);

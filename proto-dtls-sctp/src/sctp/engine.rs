@@ -57,6 +57,9 @@ pub(super) trait Engine: Send {
     /// Bytes handed over for a stream and not yet acknowledged or abandoned.
     fn buffered(&mut self, stream: u16) -> usize;
 
+    /// Appends the streams on which they may have become fewer since this was asked last.
+    fn take_settled(&mut self, streams: &mut Vec<u16>);
+
     /// The next complete message of a stream.
     fn read(&mut self, stream: u16) -> Option<(PayloadProtocol, Bytes)>;
 

@@ -426,6 +426,13 @@ impl Sctp {
         }
     }
 
+    /// Appends the streams whose [`buffered`](Self::buffered) bytes may have become fewer since this was asked last.
+    pub(crate) fn take_settled(&mut self, streams: &mut Vec<u16>) {
+        if let Link::Established(engine) = &mut self.link {
+            engine.take_settled(streams);
+        }
+    }
+
     /// Forgets what is left to be read of an association that was lost.
     pub(crate) fn forget_remains(&mut self) {
         if let Link::Closed { remains, .. } = &mut self.link {

@@ -312,7 +312,7 @@ impl SecureTransport {
             channels_closed: channels.channels_closed,
             round_trip_time: measured.or(self.round_trip_time),
             send_buffer_used: self.channels.bytes_waiting(),
-            send_window_used: self.channels.window_used(),
+            send_window_used: self.channels.bytes_unacknowledged(),
             ..self.statistics
         }
     }

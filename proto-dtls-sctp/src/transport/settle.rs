@@ -24,12 +24,7 @@ impl SecureTransport {
             for event in dtls_events.drain(..) {
                 self.handle_dtls_event(now, event, &mut sctp_events);
             }
-            while !sctp_events.is_empty() {
-                let batch = std::mem::take(&mut sctp_events);
-                for event in batch {
-                    self.handle_sctp_event(now, event);
-                }
-            }
+            self.handle_sctp_events(now, &mut sctp_events);
             if let Phase::Started(session) = &mut self.phase
                 && let Some(sctp) = session.sctp()
             {
@@ -49,12 +44,14 @@ impl SecureTransport {
             DtlsEvent::Connected => self.connected(now, sctp_events),
             DtlsEvent::Data(data) => {
                 // Nothing is taken from a peer before the gate is open.
-                if let Phase::Started(session) = &mut self.phase
-                    && let Some(sctp) = session.sctp()
-                {
-                    sctp.handle_packet(now, &data, sctp_events);
-                    self.keep_order(now, sctp_events);
+                if let Phase::Started(session) = &mut self.phase {
+                    if let Some(sctp) = session.sctp() {
+                        sctp.handle_packet(now, data.bytes(), sctp_events);
+                    }
+                    session.dtls.take_back(data);
                 }
+                // What one packet has led to is handled before the next is looked at.
+                self.handle_sctp_events(now, sctp_events);
             }
             DtlsEvent::CloseNotify => {
                 self.lose_association(SctpFailure { cause_code: None, reason: SctpFailureReason::TransportClosed });
@@ -67,9 +64,8 @@ impl SecureTransport {
         }
     }
 
-    /// What one packet has led to is handled before the next is looked at.
-    fn keep_order(&mut self, now: Timestamp, sctp_events: &mut Vec<SctpEvent>) {
-        for event in std::mem::take(sctp_events) {
+    fn handle_sctp_events(&mut self, now: Timestamp, sctp_events: &mut Vec<SctpEvent>) {
+        for event in sctp_events.drain(..) {
             self.handle_sctp_event(now, event);
         }
     }

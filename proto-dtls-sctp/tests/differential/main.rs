@@ -10,3 +10,5 @@ mod link;
 mod resets;
 #[cfg(test)]
 mod timing;
+#[cfg(test)]
+mod wraps;

@@ -425,3 +425,52 @@ fn channels_are_counted_and_their_messages_too() {
         assert!(statistics.round_trip_time.is_some_and(|time| time >= Duration::from_millis(40)));
     }
 }
+
+#[test]
+fn messages_on_many_channels_are_dropped_each_when_its_own_lifetime_ends() {
+    let mut pair = Pair::with_configs(14, Path::default(), |_, config| config.send_window = 1);
+    pair.connect();
+    let lifetimes = [900, 300, 600, 100].map(Duration::from_millis);
+    let channels = lifetimes.map(|lifetime| {
+        let reliability = Reliability::MaxPacketLifetime(lifetime);
+        pair.open(DataChannelOptions { reliability, ..DataChannelOptions::new("label") })[LEFT]
+    });
+    let [blocker, _] = pair.open(DataChannelOptions::new("reliable"));
+    pair.path.loss = 1000;
+    pair.send(LEFT, blocker, Message::text("in flight"));
+    pair.rest(Duration::from_millis(1));
+    let sent = pair.now;
+    for round in 0..2 {
+        for channel in channels {
+            pair.send(LEFT, channel, Message::text("x"));
+        }
+        pair.rest(Duration::from_millis(50 * (1 - round)));
+    }
+    // Between two lifetimes each: those of a channel are 50 ms apart.
+    for (at, dropped) in [(90, 0), (130, 1), (200, 2), (330, 3), (400, 4), (630, 5), (700, 6), (930, 7), (1_000, 8)] {
+        pair.rest(sent + Duration::from_millis(at) - pair.now);
+        // Looked at whenever packets are made.
+        pair.drain(LEFT);
+        let transport = &pair.ends[LEFT].transport;
+        let statistics = transport.statistics();
+        assert_eq!(statistics.expired_messages, dropped, "after {at} ms");
+        let waiting: usize = transport.channels().map(|(_, channel)| channel.buffered_amount).sum();
+        assert_eq!([waiting, statistics.send_buffer_used], [8 - usize::try_from(dropped).unwrap(); 2], "after {at} ms");
+    }
+}
+
+#[test]
+fn closing_a_channel_forgets_when_its_messages_would_have_been_dropped() {
+    let mut pair = Pair::with_configs(15, Path::default(), |_, config| config.send_window = 1);
+    pair.connect();
+    let [blocker, _] = pair.open(DataChannelOptions::new("reliable"));
+    let reliability = Reliability::MaxPacketLifetime(Duration::from_millis(100));
+    let [left, right] = pair.open(DataChannelOptions { reliability, ..DataChannelOptions::new("label") });
+    pair.send(LEFT, blocker, Message::text("in flight"));
+    pair.send(LEFT, left, Message::text("waits"));
+    pair.ends[RIGHT].transport.close_channel(pair.now, right).unwrap();
+    pair.rest(Duration::from_secs(5));
+    assert_eq!(pair.state(LEFT, left), DataChannelState::Closed);
+    let statistics = pair.ends[LEFT].transport.statistics();
+    assert_eq!([statistics.send_buffer_used, statistics.send_window_used], [0, 0]);
+}

@@ -140,6 +140,12 @@ impl Inbound {
         self.streams.streams()
     }
 
+    /// Expects the messages from this number on.
+    #[cfg(test)]
+    pub(super) fn skip_to(&mut self, stream: u16, sequence: u32) {
+        self.streams.entry(stream).next = sequence.into();
+    }
+
     /// Takes in a fragment.
     pub(super) fn insert(&mut self, tsn: Tsn, data: &Data<'_>) -> Taken {
         match self.tracker.judge(tsn) {

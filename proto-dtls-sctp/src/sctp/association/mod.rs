@@ -631,6 +631,10 @@ impl Engine for Association {
         self.outbound.buffered(stream)
     }
 
+    fn take_settled(&mut self, streams: &mut Vec<u16>) {
+        self.outbound.take_settled(streams);
+    }
+
     fn read(&mut self, stream: u16) -> Option<(PayloadProtocol, Bytes)> {
         let (message, finished) = self.inbound.read(stream)?;
         if finished {
@@ -645,3 +649,6 @@ impl Engine for Association {
         self.review_window();
     }
 }
+
+#[cfg(test)]
+mod tests;

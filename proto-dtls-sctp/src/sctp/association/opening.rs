@@ -64,6 +64,11 @@ impl Opening {
         self.waiting.take_if(|waiting| waiting.tsn <= cumulative);
     }
 
+    /// Whether this is the chunk.
+    pub(super) fn watches(&self, tsn: Tsn) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.tsn == tsn)
+    }
+
     pub(super) fn due(&self) -> Option<Timestamp> {
         self.waiting.as_ref().map(|waiting| waiting.retransmission.due())
     }

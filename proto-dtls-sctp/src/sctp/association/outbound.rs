@@ -75,6 +75,8 @@ struct Stream {
     credit: i64,
     /// Whether it takes turns.
     active: bool,
+    /// Whether it is among those of which something was acknowledged or given up.
+    is_settled: bool,
 }
 
 impl Default for Stream {
@@ -87,7 +89,16 @@ impl Default for Stream {
             weight: DEFAULT_WEIGHT,
             credit: 0,
             active: false,
+            is_settled: false,
         }
+    }
+}
+
+impl Stream {
+    /// So many bytes were acknowledged or given up. Whether that is the first news of the stream.
+    fn settle(&mut self, bytes: usize) -> bool {
+        self.buffered = self.buffered.saturating_sub(bytes);
+        !std::mem::replace(&mut self.is_settled, true)
     }
 }
 
@@ -117,6 +128,8 @@ pub(super) struct Outbound {
     interleaved: usize,
     /// Streams whose next message must wait for that to become less.
     parked: VecDeque<u16>,
+    /// Streams of which something was acknowledged or given up since this was asked last, each once.
+    settled: Vec<u16>,
 }
 
 impl Outbound {
@@ -132,6 +145,7 @@ impl Outbound {
             turns: VecDeque::new(),
             next_message: 0,
             unfinished: None,
+            settled: Vec::new(),
         }
     }
 
@@ -164,9 +178,28 @@ impl Outbound {
 
     /// Bytes were acknowledged or given up.
     pub(super) fn settle(&mut self, stream: u16, bytes: usize) {
-        if let Some(stream) = self.streams.get_mut(stream) {
-            stream.buffered = stream.buffered.saturating_sub(bytes);
+        if let Some(entry) = self.streams.get_mut(stream)
+            && entry.settle(bytes)
+        {
+            self.settled.push(stream);
         }
+    }
+
+    /// Appends the streams of which something was acknowledged or given up since this was asked last.
+    pub(super) fn take_settled(&mut self, streams: &mut Vec<u16>) {
+        for &stream in &self.settled {
+            if let Some(entry) = self.streams.get_mut(stream) {
+                entry.is_settled = false;
+            }
+        }
+        streams.append(&mut self.settled);
+    }
+
+    /// Lets the numbers of messages go on from this one.
+    #[cfg(test)]
+    pub(super) fn skip_to(&mut self, stream: u16, sequence: u32) {
+        let entry = self.streams.entry(stream);
+        (entry.next_ordered, entry.next_unordered) = (sequence, sequence);
     }
 
     /// Takes a message, which is not empty.
@@ -239,7 +272,10 @@ impl Outbound {
                 && waiting.begun.is_none()
                 && waiting.limit.is_exceeded(now, 0)
             {
-                entry.buffered = entry.buffered.saturating_sub(waiting.payload.len());
+                let length = waiting.payload.len();
+                if entry.settle(length) {
+                    self.settled.push(stream);
+                }
                 entry.waiting.pop_front();
             }
             if entry.waiting.is_empty() {
@@ -303,7 +339,9 @@ impl Outbound {
         let entry = self.streams.get_mut(stream)?;
         let begun = entry.waiting.front()?.begun.filter(|begun| begun.id == message)?;
         let waiting = entry.waiting.pop_front()?;
-        entry.buffered = entry.buffered.saturating_sub(waiting.payload.len());
+        if entry.settle(waiting.payload.len()) {
+            self.settled.push(stream);
+        }
         if self.unfinished == Some(stream) {
             self.unfinished = None;
         }
@@ -329,11 +367,11 @@ impl Outbound {
 
     /// Forgets a stream that has nothing left to say.
     pub(super) fn forget(&mut self, stream: u16) {
-        if self
-            .streams
-            .get(stream)
-            .is_some_and(|entry| entry.waiting.is_empty() && !entry.active && entry.buffered == 0)
-        {
+        let Some(entry) = self.streams.get(stream) else { return };
+        if entry.waiting.is_empty() && !entry.active && entry.buffered == 0 {
+            if entry.is_settled {
+                self.settled.retain(|&settled| settled != stream);
+            }
             self.streams.remove(stream);
         }
     }

@@ -132,8 +132,8 @@ impl Association {
             }
             let Some(data) = self.transmission.retransmit(now, tsn) else { break };
             written |= data::put(builder, self.framing, Data { immediate, ..data });
-            // RFC 9260 §6.3.2 R4: the timer runs anew for the earliest chunk.
-            if tsn == self.transmission.cumulative().next() {
+            // RFC 9260 §7.2.4 5: the timer runs anew for the earliest chunk; but an OPEN that is sent again early leaves it alone, and is sent again when that expires as well.
+            if tsn == self.transmission.cumulative().next() && !self.opening.watches(tsn) {
                 self.timers.set(Timer::Retransmission, now + self.round_trip.timeout());
             }
         }

@@ -62,6 +62,8 @@ pub(in crate::sctp) struct Established {
     inbound_streams: u16,
     /// Streams that are reset on this side, whose data nobody reads.
     discarded: BTreeSet<u16>,
+    /// Streams with bytes that were handed over and not acknowledged when this was looked at last.
+    outstanding: BTreeSet<u16>,
     /// Streams whose resets are done but for a second one that the association has queued.
     nearly_free: BTreeSet<u16>,
     resets: Resets,
@@ -170,6 +172,7 @@ impl Established {
             streams: inbound_streams.min(local.outbound_streams).min(peer.inbound_streams),
             inbound_streams,
             discarded: BTreeSet::new(),
+            outstanding: BTreeSet::new(),
             nearly_free: BTreeSet::new(),
             resets: Resets::new(peer.initial_tsn),
             received: Received::new(peer.initial_tsn.wrapping_sub(1), settings.max_receive_message_size),
@@ -442,10 +445,9 @@ impl Engine for Established {
     fn write_behind_cookie_echo(&mut self, now: Timestamp, bytes: &mut Vec<u8>) {
         if matches!(self.first_data, FirstData::Awaited)
             && let Some(data) = self.poll_packet(now)
+            && let Some(data) = self.first_data.settle(data, bytes, self.packet_size)
         {
-            if let Some(data) = self.first_data.settle(data, bytes, self.packet_size) {
-                self.packets.push_front(data);
-            }
+            self.packets.push_front(data);
         }
         self.first_data.append(bytes);
     }
@@ -481,6 +483,7 @@ impl Engine for Established {
         let Ok(mut stream) = self.association.stream(message.stream) else {
             return false;
         };
+        self.outstanding.insert(message.stream);
         stream.set_reliability_params(!message.ordered, reliability, value).is_ok()
             && stream.set_default_payload_type(identifier).is_ok()
             && stream.write_chunks(&mut [message.payload]).is_ok()
@@ -488,6 +491,14 @@ impl Engine for Established {
 
     fn buffered(&mut self, stream: u16) -> usize {
         self.association.stream(stream).and_then(|stream| stream.buffered_amount()).unwrap_or(0)
+    }
+
+    fn take_settled(&mut self, streams: &mut Vec<u16>) {
+        streams.extend(&self.outstanding);
+        let association = &mut self.association;
+        self.outstanding.retain(|&stream| {
+            association.stream(stream).and_then(|stream| stream.buffered_amount()).is_ok_and(|bytes| bytes > 0)
+        });
     }
 
     fn read(&mut self, stream: u16) -> Option<(PayloadProtocol, Bytes)> {
