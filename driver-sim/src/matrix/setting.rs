@@ -57,7 +57,9 @@ impl Setting {
     #[must_use]
     pub fn topology(&self) -> String {
         let mut text = Text { lines: self.servers(), lifetime: self.lifetime, networks: 0 };
-        let mut hosts = ["left host".to_owned(), "right host".to_owned()];
+        // `behind` goes for all addresses before it, so those on the public Internet come last.
+        let (mut hosts, mut public) =
+            (["left host".to_owned(), "right host".to_owned()], [String::new(), String::new()]);
         for family in Family::ALL {
             let suffix = if family == Family::V4 { "" } else { "-v6-" };
             let shared = self.situation.shared.layers(family).unwrap_or_default();
@@ -65,10 +67,14 @@ impl Setting {
             for (index, name) in [(0, "left"), (1, "right")] {
                 let Some(layers) = self.situation.sides[index].layers(family) else { continue };
                 let network = text.nest(&format!("{name}{suffix}"), family, layers, common.clone());
-                let behind = network.map(|network| format!(" behind {network}")).unwrap_or_default();
-                hosts[index].push_str(&format!(" {}{behind}", self.address(index, family, layers, shared)));
+                let address = self.address(index, family, layers, shared);
+                match network {
+                    Some(network) => hosts[index].push_str(&format!(" {address} behind {network}")),
+                    None => public[index].push_str(&format!(" {address}")),
+                }
             }
         }
+        let hosts = hosts.into_iter().zip(public).map(|(host, public)| host + &public);
         text.lines.into_iter().chain(hosts).collect::<Vec<_>>().join("\n")
     }
 

@@ -143,7 +143,8 @@ pub enum Relay {
     /// There is none.
     #[default]
     Absent,
-    /// Both sides may use it over UDP, IPv4 and IPv6. Who sends no UDP has no relayed address there.
+    /// Both sides may use it over UDP. It has an address of every family that either has, and relays in all of them whoever reaches it over one. Who sends no UDP has no relayed
+    /// address there.
     Udp,
 }
 
@@ -186,17 +187,24 @@ impl Situation {
 
     /// The pairs that connect the two, each as the type of the left and of the right side's own candidate.
     ///
-    /// A relay is the last choice, so the pairs are those with the fewest relays: none if the two connect without, else one, else two. Empty if not even that helps.
+    /// A relay is the last choice. So the pairs are those without a relay, if there is one; else in each family those with the fewest relays, for a preferred family with two of them comes
+    /// before another with one (RFC 8445 §6.1.2.3: the lower of two priorities counts first). Empty if not even that helps.
     #[must_use]
     pub fn connecting_pairs(&self) -> BTreeSet<(CandidateKind, CandidateKind)> {
         self.pairs_after(GENERATIONS)
     }
 
     fn pairs_after(&self, generations: usize) -> BTreeSet<(CandidateKind, CandidateKind)> {
-        let mut pairs = Model::solve(self, generations);
-        let fewest = pairs.iter().map(relays_in).min().unwrap_or_default();
-        pairs.retain(|pair| relays_in(pair) == fewest);
-        pairs
+        let working = Model::solve(self, generations);
+        let fewest = |family: Option<Family>| {
+            let relays = working.iter().filter(|(of, _)| family.is_none_or(|family| family == *of));
+            relays.map(|(_, pair)| relays_in(pair)).min()
+        };
+        let is_direct = fewest(None) == Some(0);
+        let is_best = |(family, pair): &&(Family, _)| {
+            Some(relays_in(pair)) == if is_direct { Some(0) } else { fewest(Some(*family)) }
+        };
+        working.iter().filter(is_best).map(|(_, pair)| *pair).collect()
     }
 }
 

@@ -112,7 +112,11 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn solve(situation: &Situation, generations: usize) -> BTreeSet<(CandidateKind, CandidateKind)> {
+    /// The pairs that work, with their families.
+    pub(super) fn solve(
+        situation: &Situation,
+        generations: usize,
+    ) -> BTreeSet<(Family, (CandidateKind, CandidateKind))> {
         let mut model = Self::new(situation);
         model.gather(situation);
         for _ in 0..generations {
@@ -169,6 +173,7 @@ impl Model {
 
     /// Both sides learn their server-reflexive and relayed endpoints, and are told each other's candidates.
     fn gather(&mut self, situation: &Situation) {
+        let families: BTreeSet<Family> = self.own.keys().map(|base| base.family()).collect();
         let mut candidates: BTreeMap<Side, Vec<Endpoint>> = BTreeMap::new();
         for (side, policy) in Side::BOTH.into_iter().zip(situation.policies) {
             let hosts: Vec<Base> = self.own.keys().copied().filter(|base| base.side() == side).collect();
@@ -184,7 +189,7 @@ impl Model {
                 self.known.retain(|base, _| !hosts.contains(base));
             }
             if !by_relay.is_empty() {
-                own.extend(Family::ALL.map(|family| self.add_relay(side, family)));
+                own.extend(families.iter().map(|&family| self.add_relay(side, family)));
             }
             self.reflexive.insert(side, reflexive.into_iter().chain(by_relay).collect());
             candidates.insert(side, own);
@@ -235,7 +240,7 @@ impl Model {
         self.known.values().map(BTreeSet::len).sum::<usize>() + self.sent.values().map(Vec::len).sum::<usize>()
     }
 
-    fn connecting_pairs(&self) -> BTreeSet<(CandidateKind, CandidateKind)> {
+    fn connecting_pairs(&self) -> BTreeSet<(Family, (CandidateKind, CandidateKind))> {
         let mut pairs = BTreeSet::new();
         for (&base, known) in self.known.iter().filter(|(base, _)| base.side() == Side::Left) {
             for &destination in known {
@@ -243,7 +248,7 @@ impl Model {
                 let Some(receiver) = self.origins[destination.0].base else { continue };
                 // The answer, and the check in the other direction, come from where the request went.
                 if self.arrives_from(receiver, source) == Some(destination) {
-                    pairs.insert((self.kind(base, source), self.kind(receiver, destination)));
+                    pairs.insert((base.family(), (self.kind(base, source), self.kind(receiver, destination))));
                 }
             }
         }

@@ -216,6 +216,15 @@ fn relayed_candidates_alone_connect_everybody_who_has_udp() {
     }
 }
 
+/// One relay would do over IPv4. Priorities prefer the two over IPv6, as RFC 8445 §6.1.2.3 counts the lower candidate of a pair first.
+#[test]
+fn two_relays_of_the_preferred_family_are_as_good_as_one_of_the_other() {
+    let pooled = Layer::nat(P, P).with_pooling(Pooling::Arbitrary);
+    let sides = [vec![Layer::nat(P, P)], vec![pooled]].map(|v4| dual_stack(v4, vec![pooled]));
+    let situation = Situation { sides, relay: Relay::Udp, ..Situation::default() };
+    assert_eq!(words(&situation.connecting_pairs()), "p/r r/r");
+}
+
 fn random_layers(rng: &mut Rng, most: u64) -> Vec<Layer> {
     let mut below = |bound: u64| usize::try_from(rng.below(bound)).unwrap();
     let count = below(most + 1);
