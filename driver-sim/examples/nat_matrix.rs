@@ -77,6 +77,9 @@ fn run_case(case: &Case, arguments: &Arguments) -> Result<()> {
     let recording = scene.world.record(VantagePoint::Network(Internet::PUBLIC));
     let outcome = scene.connect();
     println!("{}\n{}", scene.world.transcript(), case.topology);
+    for (index, name) in ["left", "right"].into_iter().enumerate() {
+        println!("\n{name}:\n{}", scene.peer(index).ice_report());
+    }
     println!("{}: {outcome} from seed {}", case.name, arguments.seed);
     if let Some(file) = &arguments.pcap {
         fs::write(file, scene.world.pcap(recording)).with_context(|| format!("cannot write {}", file.display()))?;

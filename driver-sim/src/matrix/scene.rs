@@ -208,8 +208,8 @@ fn has_nothing(node: &PeerNode<Opener>) -> bool {
         && node.peer().connection_state() == PeerConnectionState::Failed
 }
 
-/// Longer than agents keep candidates that are not selected (RFC 8445 §8.3.1).
-const SETTLEMENT: Duration = Duration::from_secs(5);
+/// Longer than a check goes on whose responses are lost (39.5 s): until then, the nomination of the better pair may be under way.
+const SETTLEMENT: Duration = Duration::from_secs(60);
 
 #[expect(clippy::expect_used, reason = "the URLs are those of the topology")]
 fn peer(seed: &Seed, places: &Places, policy: Policy) -> Peer {
