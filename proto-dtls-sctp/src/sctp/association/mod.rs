@@ -52,6 +52,8 @@ const SACK_DELAY: Duration = Duration::from_millis(20);
 const SACK_EVERY: usize = 2;
 /// Answers of a kind that wait to be sent.
 const MAX_ANSWERS: usize = 8;
+/// How long nothing is said again about messages that were given up, at least: a round trip may take no time at all.
+const MIN_FORWARD_PAUSE: Duration = Duration::from_millis(10);
 /// How long the peer may take to end the association in order: the T5-shutdown-guard timer (RFC 9260 §9.2), five times the longest retransmission timeout.
 const SHUTDOWN_GUARD: Duration = Duration::from_secs(15);
 /// The range of the first slow start threshold, in bytes.
@@ -396,7 +398,7 @@ impl Association {
             }
         }
         let Some(point) = self.transmission.forward_point() else { return };
-        let pause = self.round_trip.smoothed().unwrap_or_else(|| self.round_trip.timeout());
+        let pause = self.round_trip.smoothed().unwrap_or_else(|| self.round_trip.timeout()).max(MIN_FORWARD_PAUSE);
         self.forward_due |= self.forwarded.is_none_or(|(told, at)| told < point || now - at >= pause);
         if self.timers.get(Timer::Retransmission).is_none() {
             self.timers.set(Timer::Retransmission, now + self.round_trip.timeout());

@@ -96,6 +96,10 @@ impl Association {
         if permitted && !self.transmission.has_lost() {
             self.write_new(now, builder);
         }
+        if self.forward_due && builder.position() == position {
+            // Messages were given up in place of being sent.
+            self.write_forward(now, builder);
+        }
         if self.transmission.is_outstanding() && self.timers.get(Timer::Retransmission).is_none() {
             self.timers.set(Timer::Retransmission, now + self.round_trip.timeout());
         }

@@ -154,3 +154,44 @@ fn messages_that_are_given_up_where_numbers_wrap_hold_up_none_behind_them() {
         }
     }
 }
+
+/// Whether an end has nothing to send, and goes on having nothing: not by saying so once.
+fn comes_to_rest(end: &mut Association, now: Timestamp) -> bool {
+    let mut packet = Vec::new();
+    let sent = (0..1_000).take_while(|_| end.write_packet(now, &mut packet)).count();
+    sent < 1_000 && !end.write_packet(now, &mut packet)
+}
+
+#[test]
+fn what_was_given_up_is_told_once_at_a_time_even_if_a_round_trip_takes_no_time() {
+    for interleaving in [false, true] {
+        let mut pair = Pair::at_the_wrap(interleaving, 1);
+        pair.ends[0].round_trip.measure(Duration::ZERO);
+        pair.send(1, true, Reliability::MaxRetransmits(0));
+        for _ in 0..5 {
+            assert!(comes_to_rest(&mut pair.ends[0], pair.now), "interleaving {interleaving}");
+            pair.now = pair.ends[0].poll_timeout().unwrap().at;
+            pair.ends[0].handle_timeout(pair.now);
+        }
+    }
+}
+
+#[test]
+fn giving_up_what_was_to_be_sent_again_is_told_at_once() {
+    for interleaving in [false, true] {
+        let mut pair = Pair::at_the_wrap(interleaving, 1);
+        for number in 1..6 {
+            pair.send(number, true, Reliability::MaxPacketLifetime(Duration::from_millis(260)));
+        }
+        assert!(comes_to_rest(&mut pair.ends[0], pair.now));
+        // The timer finds them lost in time, and what makes packets too late.
+        pair.now = pair.now + Duration::from_millis(255);
+        pair.ends[0].handle_timeout(pair.now);
+        pair.now = pair.now + Duration::from_millis(10);
+        let mut packet = Vec::new();
+        assert!(pair.ends[0].write_packet(pair.now, &mut packet));
+        let kind = if interleaving { chunk_type::I_FORWARD_TSN } else { chunk_type::FORWARD_TSN };
+        assert_eq!(Packet::parse(&packet).unwrap().chunks().next().unwrap().kind, kind);
+        assert!(comes_to_rest(&mut pair.ends[0], pair.now));
+    }
+}
