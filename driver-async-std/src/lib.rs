@@ -63,7 +63,6 @@ mod channel;
 mod command;
 mod connection;
 mod driver;
-mod ports;
 mod sockets;
 mod system;
 mod waiting;

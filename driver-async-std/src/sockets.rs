@@ -8,11 +8,11 @@ use std::ops::RangeInclusive;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
-use proto_machine::{Machine, Path, Received, SocketError, SocketEvent, SocketId, Timestamp, Transmit, TransmitBuffer};
+use proto_machine::{
+    Machine, Path, Received, SocketError, SocketEvent, SocketId, Timestamp, Transmit, TransmitBuffer, UdpPorts,
+};
 use quinn_udp::{RecvMeta, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
-
-use crate::ports::Ports;
 
 /// What every path takes, in bytes of UDP payload.
 const DATAGRAM_CAPACITY: usize = 1_200;
@@ -141,7 +141,7 @@ pub(crate) struct Sockets {
     unsent: Option<Unsent>,
     incoming: Vec<u8>,
     socket_buffer_size: usize,
-    ports: Ports,
+    ports: UdpPorts,
     pub(crate) statistics: SocketStatistics,
 }
 
@@ -153,7 +153,7 @@ impl Sockets {
             unsent: None,
             incoming: vec![0; RECEIVE_BUFFERS * RECEIVE_BUFFER_SIZE],
             socket_buffer_size,
-            ports: Ports::new(port_range),
+            ports: UdpPorts::new(port_range),
             statistics: SocketStatistics::default(),
         }
     }

@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 use proto_machine::{
-    Machine, Received, SocketError, SocketEvent, SocketId, SocketRequest, Timestamp, Transmit, TransmitBuffer,
+    Machine, Received, SocketError, SocketEvent, SocketId, SocketRequest, Timestamp, Transmit, TransmitBuffer, UdpPorts,
 };
 
 use crate::inbox::Inbox;
 use crate::outbox::MAX_SEND_BYTES;
-use crate::ports::Ports;
 use crate::resolver::{Answer, Resolver};
 use crate::sockets::{SocketKey, Sockets};
 use crate::wire::{UdpWire, Wire};
@@ -60,7 +59,7 @@ pub struct Driver<M> {
     buffer: TransmitBuffer,
     config: DriverConfig,
     bind: Bind,
-    ports: Ports,
+    ports: UdpPorts,
     /// The machine's deadline had passed, it has been told so, and nothing came of it.
     overdue: bool,
     statistics: DriverStatistics,
@@ -119,7 +118,7 @@ where
             readable: VecDeque::new(),
             inbox: Inbox::new(),
             resolver: Resolver::new(waker, config.max_lookups),
-            ports: Ports::new(config.port_range.clone()),
+            ports: UdpPorts::new(config.port_range.clone()),
             buffer: TransmitBuffer::new(config.datagram_capacity.clamp(1, MAX_SEND_BYTES)),
             config,
             bind,

@@ -77,7 +77,6 @@ mod config;
 mod driver;
 mod inbox;
 mod outbox;
-mod ports;
 mod resolver;
 mod sockets;
 mod statistics;

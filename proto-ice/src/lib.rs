@@ -79,8 +79,9 @@
 //!
 //! # The order of checks
 //!
-//! Triggered checks go first (RFC 8445 §6.1.4.2), but after four of them an ordinary one that waits has its turn: two NATs can make each other's checks new without end. Of ordinary ones, every third goes to the pair of the highest priority, as the section says; the two in between go to the pairs that are
-//! likely to work, in the order of their priorities: those with a public remote address, and those inside one network (a /24 of IPv4, a /64 of IPv6). Priorities stay
+//! Triggered checks go first (RFC 8445 §6.1.4.2), but after four of them an ordinary one that waits has its turn: two NATs can make each other's checks new without end. After 64 new
+//! sources in a row of which none was of use, no more are checked. Of ordinary checks, every third goes to the pair of the highest priority, as the section says; the two in between go to the
+//! pairs that are likely to work, in the order of their priorities: those with a public remote address, and those inside one network (a /24 of IPv4, a /64 of IPv6). Priorities stay
 //! what both agents agree on, so nomination does not change; only what would have to wait for dozens of container bridges and tunnels does not. Nor does one address family wait for the other: after
 //! two ordinary checks of the one, a pair of the other has its turn (RFC 8421 §4).
 //!

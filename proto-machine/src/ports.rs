@@ -4,25 +4,27 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-/// Gives sockets ports of a range one after the other, so that one that was closed is not used again at once.
+/// Gives sockets ports of a range one after the other, so that one that was closed is not used again at once. For drivers: how a socket is bound is theirs.
 #[derive(Debug)]
-pub(crate) struct Ports {
-    /// `None` leaves the choice to the system.
+pub struct UdpPorts {
     range: Option<RangeInclusive<u16>>,
     /// Where the next search begins.
     next: u16,
 }
 
-impl Ports {
-    pub(crate) fn new(range: Option<RangeInclusive<u16>>) -> Self {
+impl UdpPorts {
+    /// Ports of this range; `None` leaves the choice to the system.
+    #[must_use]
+    pub fn new(range: Option<RangeInclusive<u16>>) -> Self {
         Self { range, next: 0 }
     }
 
     /// Binds a socket. If the address leaves the port open, it is tried with one port of the range after the other until one is free.
     ///
     /// # Errors
+    ///
     /// What `bind` says; and if no port of the range is free, that.
-    pub(crate) fn bind<S>(
+    pub fn bind<S>(
         &mut self,
         mut local: SocketAddr,
         mut bind: impl FnMut(SocketAddr) -> io::Result<S>,
@@ -61,7 +63,7 @@ mod tests {
     }
 
     /// Which port is bound if these are taken.
-    fn bound(ports: &mut Ports, taken: &[u16]) -> io::Result<u16> {
+    fn bound(ports: &mut UdpPorts, taken: &[u16]) -> io::Result<u16> {
         ports.bind(any(), |local| {
             if taken.contains(&local.port()) { Err(io::ErrorKind::AddrInUse.into()) } else { Ok(local.port()) }
         })
@@ -69,10 +71,10 @@ mod tests {
 
     #[test]
     fn ports_are_given_in_turn_and_those_in_use_are_passed_over() {
-        let mut ports = Ports::new(Some(5_000..=5_002));
+        let mut ports = UdpPorts::new(Some(5_000..=5_002));
         let given: Vec<u16> = (0..4).map(|_| bound(&mut ports, &[5_001]).unwrap()).collect();
         assert_eq!(given, [5_000, 5_002, 5_000, 5_002]);
-        let mut ports = Ports::new(Some(65_534..=65_535));
+        let mut ports = UdpPorts::new(Some(65_534..=65_535));
         let given: Vec<u16> = (0..3).map(|_| bound(&mut ports, &[]).unwrap()).collect();
         assert_eq!(given, [65_534, 65_535, 65_534]);
     }
@@ -82,7 +84,7 @@ mod tests {
         for (range, taken) in
             [(5_000..=5_001, vec![5_000, 5_001]), (0..=0, vec![]), (RangeInclusive::new(9, 5), vec![])]
         {
-            let error = bound(&mut Ports::new(Some(range)), &taken).unwrap_err().to_string();
+            let error = bound(&mut UdpPorts::new(Some(range)), &taken).unwrap_err().to_string();
             assert!(error.starts_with("no UDP port from ") && error.ends_with(" is free at 127.0.0.1"), "{error}");
         }
     }
@@ -90,7 +92,7 @@ mod tests {
     #[test]
     fn an_error_that_no_other_port_can_mend_ends_the_search() {
         let mut calls = 0;
-        let result: io::Result<()> = Ports::new(Some(5_000..=6_000)).bind(any(), |_| {
+        let result: io::Result<()> = UdpPorts::new(Some(5_000..=6_000)).bind(any(), |_| {
             calls += 1;
             Err(io::ErrorKind::AddrNotAvailable.into())
         });
@@ -100,7 +102,7 @@ mod tests {
     #[test]
     fn a_port_that_was_asked_for_is_not_changed_and_without_a_range_the_system_chooses() {
         let asked = SocketAddr::from(([127, 0, 0, 1], 7));
-        assert_eq!(Ports::new(Some(5_000..=5_002)).bind(asked, Ok).unwrap(), asked);
-        assert_eq!(Ports::new(None).bind(any(), Ok).unwrap(), any());
+        assert_eq!(UdpPorts::new(Some(5_000..=5_002)).bind(asked, Ok).unwrap(), asked);
+        assert_eq!(UdpPorts::new(None).bind(any(), Ok).unwrap(), any());
     }
 }
