@@ -66,6 +66,8 @@ struct Shared {
 #[derive(Clone, Debug)]
 struct Status {
     ready_state: DataChannelState,
+    /// Whether the channel is open, or was before it closed.
+    has_opened: bool,
     id: Option<u16>,
     failure: Option<ChannelFailure>,
 }
@@ -127,10 +129,12 @@ impl DataChannel {
         lock(&self.shared().status).failure.clone()
     }
 
-    /// Waits until the channel is open: the event `open`. Returns whether it is; `false` if it is closing or closed.
+    /// Waits until the channel is open: the event `open`. Returns whether it came to that; `false` if the channel closed before.
+    ///
+    /// By the time that anybody looks the other side may have closed the channel again: that is told where its messages are read, behind the last of them.
     pub async fn opened(&self) -> bool {
         let _nothing_is_sent = self.shared().opened.recv().await;
-        self.ready_state() == DataChannelState::Open
+        lock(&self.shared().status).has_opened
     }
 
     /// Waits until the channel is closed: the event `close`. Messages that have not been read until then wait in front of it.
@@ -239,6 +243,7 @@ impl Entry {
     fn set_ready_state(&mut self, ready_state: DataChannelState, id: Option<u16>) {
         let mut status = lock(&self.shared.status);
         status.ready_state = ready_state;
+        status.has_opened |= ready_state == DataChannelState::Open;
         status.id = id.or(status.id);
         drop(status);
         self.opened = None;
@@ -276,7 +281,12 @@ impl Channels {
             ordered: view.ordered,
             reliability: view.reliability,
             negotiated: view.negotiated,
-            status: Mutex::new(Status { ready_state: view.ready_state, id: view.id, failure: None }),
+            status: Mutex::new(Status {
+                ready_state: view.ready_state,
+                has_opened: view.ready_state == DataChannelState::Open,
+                id: view.id,
+                failure: None,
+            }),
             held: AtomicUsize::new(0),
             capacity: self.capacity,
             opened,

@@ -6,7 +6,7 @@ use driver_async_std::peer_core::{
 };
 use driver_async_std::{NewConnectionError, PeerConnection};
 
-use crate::support::{Pair, configuration, options, run};
+use crate::support::{Pair, configuration, connection, negotiate, options, run};
 
 #[test]
 fn a_channel_closed_here_ends_there_after_its_last_message() {
@@ -20,7 +20,35 @@ fn a_channel_closed_here_ends_there_after_its_last_message() {
         assert_eq!(pair.left_channel.ready_state(), DataChannelState::Closed);
         assert_eq!((pair.left_channel.failure(), pair.right_channel.failure()), (None, None));
         assert_eq!(pair.left_channel.send(Message::text("late")).await, Err(SendError::UnknownChannel));
-        assert!(!pair.left_channel.opened().await);
+    });
+}
+
+#[test]
+fn a_channel_that_was_closed_before_anybody_looked_has_opened_all_the_same() {
+    run(async {
+        let (left, right) = (connection(options()), connection(options()));
+        let (mut left_events, mut right_events) = (left.events(), right.events());
+        let options = DataChannelOptions { negotiated: Some(0), ..DataChannelOptions::new("brief") };
+        let talks = left.create_data_channel(options.clone()).await.unwrap();
+        let listens = right.create_data_channel(options).await.unwrap();
+        negotiate(&left, &mut left_events, &right, &mut right_events).await;
+        assert!(talks.opened().await);
+        talks.send(Message::text("last")).await.unwrap();
+        talks.close().await;
+        listens.closed().await;
+        assert!(listens.opened().await && talks.opened().await);
+        assert_eq!(listens.next_message().await, Some(Message::text("last")));
+        assert_eq!(listens.next_message().await, None);
+    });
+}
+
+#[test]
+fn a_channel_that_closes_before_there_is_a_connection_has_not_opened() {
+    run(async {
+        let connection = connection(options());
+        let channel = connection.create_data_channel(DataChannelOptions::new("never")).await.unwrap();
+        connection.close().await;
+        assert!(!channel.opened().await);
     });
 }
 
