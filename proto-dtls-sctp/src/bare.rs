@@ -198,7 +198,8 @@ impl BareAssociation {
         self.sctp.read(stream, &mut self.events).map(|(_, payload)| payload)
     }
 
-    /// Resets this side of a stream, after what was handed over for it. What the peer still sends on it is not read any more.
+    /// Resets this side of a stream, after what was handed over for it. What the peer still sends on it is not read any more. Before the
+    /// association is established nothing happens.
     pub fn reset_stream(&mut self, stream: u16) {
         self.sctp.reset_stream(stream, &mut self.events);
     }

@@ -12,12 +12,14 @@ mod bounded;
 mod candidate;
 mod connection;
 mod dcep;
+mod forged_packet;
 mod hostile_association;
 mod hostile_checks;
 mod input;
 mod lone_peer;
 mod offer_answer;
 mod peers;
+mod sctp;
 mod session_description;
 mod stun;
 mod world;
@@ -29,6 +31,7 @@ pub use connection::connection;
 pub use dcep::dcep;
 pub use lone_peer::peer;
 pub use offer_answer::offer_answer;
+pub use sctp::sctp;
 pub use session_description::session_description;
 pub use stun::stun;
 
@@ -42,11 +45,12 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "session_description", run: session_description },
     Target { name: "candidate", run: candidate },
     Target { name: "stun", run: stun },
     Target { name: "dcep", run: dcep },
+    Target { name: "sctp", run: sctp },
     Target { name: "peer", run: peer },
     Target { name: "connection", run: connection },
     Target { name: "offer_answer", run: offer_answer },

@@ -33,6 +33,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "candidate" => candidates(),
         "stun" => stun(),
         "dcep" => dcep(),
+        "sctp" => sctp(),
         "peer" => [0, 1].into_iter().flat_map(recorded_connection).collect(),
         "connection" => connection(),
         "offer_answer" => offer_answer(),
@@ -113,6 +114,30 @@ fn dcep() -> Vec<Vec<u8>> {
     seeds.push([vec![11, 1 << 2], generation.clone(), repeated.to_vec(), vec![11, 6 << 2], generation].concat());
     seeds
         .push([open(2, 0), chunk(1, &[0, 12, 0, 4]), data(2, 1), open(4, 0), second.to_vec(), reset.to_vec()].concat());
+    seeds
+}
+
+/// Operations of `sctp::Bench::operate` behind a byte of setup.
+fn sctp() -> Vec<Vec<u8>> {
+    let send = |end: u8, stream: u8, kind: u8| [0, end, stream, kind, 100];
+    let (all, second) = ([3, 31], [8, 0x03, 0xE8]);
+    let mut seeds = Vec::new();
+    // Without interleaving, without leaving out checksums, with a small window, and from the set-up on.
+    for setup in [0, 1, 4, 16, 32, 64] {
+        // Each kind of reliability, ordered or not, small and large.
+        let talk: Vec<u8> =
+            (0..8).flat_map(|kind| [send(0, kind, kind), send(1, kind, 0xC0 | kind)].concat()).collect();
+        let faults = [5, 0, 7, 1, 6, 2, 5, 3];
+        seeds.push([&[setup][..], &talk, &faults, &all, &second, &talk, &all].concat());
+        seeds.push([&[setup][..], &talk, &[10, 0, 0], &all, &[10, 1, 1], &faults, &second, &talk].concat());
+        seeds.push([&[setup][..], &[11, 1, 0], &talk, &all, &talk, &all, &second, &[11, 1, 1]].concat());
+        seeds.push([&[setup][..], &talk, &[13, 0, 1, 0, 0, 5, 0, 4, 9, 1], &talk].concat());
+        // One forged chunk of each kind.
+        seeds.push(
+            (0..32).fold(vec![setup], |seed, kind| [seed, vec![14, 0, 0, kind, 3, 32, 1, 1, 1, 1, 1, 1, 0]].concat()),
+        );
+        seeds.extend((0..32).map(|kind| [&[setup][..], &talk, &[14, 1, 0, kind, 3, 33, 0, 0, 0, 9, 4, 0, 0]].concat()));
+    }
     seeds
 }
 

@@ -172,6 +172,7 @@ fn read(value: &[u8]) -> Option<Received<'_>> {
 /// A state cookie that was given out.
 ///
 /// The peer behind DTLS is one, so there is no need for a stateless cookie that carries its contents: this one is random, and says nothing to anyone.
+#[derive(Clone, Copy)]
 struct Cookie {
     value: [u8; 32],
     issued: Timestamp,
@@ -323,18 +324,32 @@ impl Handshake {
             return Outcome::Dropped;
         };
         let established = matches!(self.state, State::Established { .. });
-        // RFC 9260 §5.2.1: before, with the parameters of our own INIT; §5.2.2: after, with a new tag.
-        let local = Parameters { tag: if established { nonzero(&mut self.rng) } else { self.local.tag }, ..self.local };
+        let cookie = self.issue_cookie(now, peer, established);
+        let mut init_ack = Parameters { tag: cookie.local_tag, ..self.local }.to_init();
+        packet::put_parameter(&mut init_ack, Parameter { kind: parameter_type::STATE_COOKIE, value: &cookie.value });
+        init_ack.extend_from_slice(&unrecognized);
+        self.send(peer.tag, chunk_type::INIT_ACK, &init_ack);
+        if established { Outcome::UnexpectedInit } else { Outcome::Unchanged }
+    }
+
+    /// A cookie for an INIT: that of the same INIT before, made fresh, or a new one.
+    fn issue_cookie(&mut self, now: Timestamp, peer: Parameters, established: bool) -> Cookie {
+        let ours = self.local.tag;
+        let is_same = |cookie: &Cookie| cookie.peer == peer && established == (cookie.local_tag != ours);
+        let known = self.cookies.iter().position(is_same).and_then(|index| self.cookies.remove(index));
+        let cookie = known.unwrap_or_else(|| Cookie {
+            value: self.rng.bytes(),
+            issued: now,
+            // RFC 9260 §5.2.1: before, with the parameters of our own INIT; §5.2.2: after, with a new tag.
+            local_tag: if established { nonzero(&mut self.rng) } else { ours },
+            peer,
+        });
         if self.cookies.len() == MAX_COOKIES {
             self.cookies.pop_front();
         }
-        let cookie = Cookie { value: self.rng.bytes(), issued: now, local_tag: local.tag, peer };
-        let mut init_ack = local.to_init();
-        packet::put_parameter(&mut init_ack, Parameter { kind: parameter_type::STATE_COOKIE, value: &cookie.value });
-        init_ack.extend_from_slice(&unrecognized);
+        let cookie = Cookie { issued: now, ..cookie };
         self.cookies.push_back(cookie);
-        self.send(peer.tag, chunk_type::INIT_ACK, &init_ack);
-        if established { Outcome::UnexpectedInit } else { Outcome::Unchanged }
+        cookie
     }
 
     /// Takes in INIT ACK.
@@ -362,24 +377,26 @@ impl Handshake {
         let Some(cookie) = self.cookies.iter().find(|cookie| equal(&cookie.value, value)) else {
             return Outcome::Dropped;
         };
-        let (peer, tags_match, fresh) =
-            (cookie.peer, cookie.local_tag == self.local.tag, now - cookie.issued <= COOKIE_LIFETIME);
+        let Cookie { issued, local_tag, peer, .. } = *cookie;
+        let staleness = (now - issued).saturating_sub(COOKIE_LIFETIME);
         match &self.state {
+            // (D): a duplicate, valid however old. Its answer may have been lost.
+            State::Established { peer: current } if local_tag == self.local.tag && current.tag == peer.tag => {
+                self.send(peer.tag, chunk_type::COOKIE_ACK, &[]);
+                Outcome::Unchanged
+            }
+            _ if !staleness.is_zero() => {
+                // RFC 9260 §5.1.5 4 and §5.2.4 3: the peer has to ask for another one, or it would echo this one for ever.
+                self.send(peer.tag, chunk_type::ERROR, &packet::stale_cookie(staleness));
+                Outcome::Dropped
+            }
             State::AwaitInitAck(_) | State::AwaitCookieAck { .. } => {
-                if !fresh {
-                    return Outcome::Dropped;
-                }
                 self.state = State::Established { peer };
                 self.send(peer.tag, chunk_type::COOKIE_ACK, &[]);
                 Outcome::Established(peer)
             }
-            // (D): a duplicate, valid however old. Its answer may have been lost.
-            State::Established { peer: current } if tags_match && current.tag == peer.tag => {
-                self.send(peer.tag, chunk_type::COOKIE_ACK, &[]);
-                Outcome::Unchanged
-            }
             // (A): it knows neither of the tags in use. (B) is the same to us: the association that we have is not the one that the peer has.
-            State::Established { peer: current } if fresh && current.tag != peer.tag => {
+            State::Established { peer: current } if current.tag != peer.tag => {
                 Outcome::Restarted { peer_tag: peer.tag }
             }
             // (C)
@@ -396,6 +413,17 @@ impl Handshake {
         };
         self.state = State::Established { peer };
         Outcome::Established(peer)
+    }
+
+    /// Takes in ERROR. RFC 9260 §5.2.6: one that says that our cookie came too late has us ask for another.
+    pub(crate) fn handle_error(&mut self, now: Timestamp, value: &[u8]) -> Outcome {
+        let is_stale = packet::first_cause(value) == Some(packet::cause::STALE_COOKIE);
+        if !is_stale || !matches!(self.state, State::AwaitCookieAck { .. }) {
+            return Outcome::Dropped;
+        }
+        self.state = State::AwaitInitAck(Retransmission::start(now, self.initial_timeout));
+        self.send_init();
+        Outcome::Unchanged
     }
 
     fn send_init(&mut self) {

@@ -180,8 +180,11 @@ impl Sctp {
         }
         if control == 0 && matches!(self.link, Link::SettingUp | Link::Echoed { .. }) {
             // RFC 9260 §6: DATA is sent in ESTABLISHED and the states of shutting down alone, so it tells that the other side has taken the COOKIE ECHO, and stands for a COOKIE ACK that was lost. The
-            // section lets it be discarded ("SHOULD"), which would have it sent again.
-            let outcome = self.handshake.handle_cookie_ack();
+            // section lets it be discarded ("SHOULD"), which would have it sent again. An ERROR tells the opposite.
+            let outcome = match packet.chunks().find(|chunk| chunk.kind == chunk_type::ERROR) {
+                Some(error) => self.handshake.handle_error(now, error.value),
+                None => self.handshake.handle_cookie_ack(),
+            };
             self.conclude(now, outcome, events);
         }
         let Link::Established(engine) = &mut self.link else {

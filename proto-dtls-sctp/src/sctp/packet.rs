@@ -1,5 +1,7 @@
 //! The SCTP wire format, as far as this crate reads and writes it itself (RFC 9260 §3).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::checksum::packet_checksum;
@@ -28,6 +30,7 @@ pub(crate) mod chunk_type {
 /// Causes of ERROR and ABORT (RFC 9260 §3.3.10).
 pub(crate) mod cause {
     pub(crate) const INVALID_STREAM_IDENTIFIER: u16 = 1;
+    pub(crate) const STALE_COOKIE: u16 = 3;
     pub(crate) const UNRECOGNIZED_CHUNK_TYPE: u16 = 6;
     pub(crate) const NO_USER_DATA: u16 = 9;
     pub(crate) const RESTART_WITH_NEW_ADDRESSES: u16 = 11;
@@ -288,6 +291,13 @@ pub(crate) fn begins_with(packet: &[u8], kind: u8) -> bool {
 pub(crate) fn abort(header: Header, cause_code: u16) -> Bytes {
     let [high, low] = cause_code.to_be_bytes();
     single(header, chunk_type::ABORT, 0, &[high, low, 0, 4])
+}
+
+/// The value of an ERROR about a cookie that came too late by so much (RFC 9260 §3.3.10.3).
+pub(crate) fn stale_cookie(staleness: Duration) -> [u8; 8] {
+    let [high, low] = cause::STALE_COOKIE.to_be_bytes();
+    let [a, b, c, d] = u32::try_from(staleness.as_micros()).unwrap_or(u32::MAX).to_be_bytes();
+    [high, low, 0, 8, a, b, c, d]
 }
 
 /// The code of the first cause in an ABORT or ERROR.

@@ -56,6 +56,11 @@ fn dcep_keeps_its_properties_on_every_recorded_input() {
 }
 
 #[test]
+fn sctp_keeps_its_properties_on_every_recorded_input() {
+    replay_all("sctp");
+}
+
+#[test]
 fn peer_keeps_its_properties_on_every_recorded_input() {
     replay_all("peer");
 }

@@ -26,6 +26,7 @@ fn give(end: &mut Handshake, now: Timestamp, (_, kind, value): &(u32, u8, Vec<u8
         chunk_type::INIT => end.handle_init(now, value),
         chunk_type::INIT_ACK => end.handle_init_ack(now, value),
         chunk_type::COOKIE_ECHO => end.handle_cookie_echo(now, value),
+        chunk_type::ERROR => end.handle_error(now, value),
         _ => end.handle_cookie_ack(),
     }
 }
@@ -152,7 +153,7 @@ fn a_duplicate_cookie_echo_is_acknowledged_however_late() {
 }
 
 #[test]
-fn a_forged_or_truncated_or_stale_cookie_is_dropped() {
+fn a_forged_or_truncated_cookie_is_dropped() {
     let (mut one, mut other) = (start(1), start(2));
     sent(&mut other);
     give(&mut other, Timestamp::ZERO, &sent(&mut one).remove(0));
@@ -167,17 +168,78 @@ fn a_forged_or_truncated_or_stale_cookie_is_dropped() {
         let truncated = (0, echo.1, echo.2[..length].to_vec());
         assert_eq!(give(&mut other, Timestamp::ZERO, &truncated), Outcome::Dropped);
     }
-    let stale = Timestamp::ZERO + COOKIE_LIFETIME + Duration::from_millis(1);
-    assert_eq!(give(&mut other, stale, &echo), Outcome::Dropped);
+    assert!(sent(&mut other).is_empty() && !is_established(&other));
+}
+
+#[test]
+fn whoever_echoes_a_cookie_that_is_stale_is_told_and_asks_for_another() {
+    let (mut one, mut other) = (start(1), start(2));
+    sent(&mut other);
+    give(&mut other, Timestamp::ZERO, &sent(&mut one).remove(0));
+    give(&mut one, Timestamp::ZERO, &sent(&mut other).remove(0));
+    let echo = sent(&mut one).remove(0);
+    let late = Timestamp::ZERO + COOKIE_LIFETIME + Duration::from_millis(3);
+    assert_eq!(give(&mut other, late, &echo), Outcome::Dropped);
     assert!(!is_established(&other));
+    // RFC 9260 §3.3.10.3: in microseconds.
+    let error = sent(&mut other).remove(0);
+    assert_eq!(error, (one.local.tag, chunk_type::ERROR, vec![0, 3, 0, 8, 0, 0, 0x0B, 0xB8]));
+    assert_eq!(give(&mut one, late, &error), Outcome::Unchanged);
+    exchange(&mut one, &mut other, late);
+    assert!(is_established(&one) && is_established(&other));
+    // RFC 9260 §5.2.6: in any other state it says nothing.
+    assert_eq!(give(&mut one, late, &error), Outcome::Dropped);
+    assert!(is_established(&one));
+}
+
+#[test]
+fn both_sides_connect_although_all_they_say_comes_too_late_at_first() {
+    let (mut one, mut other) = (start(1), start(2));
+    let mut now = Timestamp::ZERO;
+    // Each packet waits in a queue for longer than a cookie lives, until the queues are gone.
+    for _ in 0..3 {
+        let (there, back) = (sent(&mut one), sent(&mut other));
+        now = now + COOKIE_LIFETIME + Duration::from_secs(1);
+        for chunk in &there {
+            give(&mut other, now, chunk);
+        }
+        for chunk in &back {
+            give(&mut one, now, chunk);
+        }
+    }
+    assert!(!is_established(&one) && !is_established(&other));
+    for _ in 0..4 {
+        now = now + Duration::from_secs(1);
+        one.handle_timeout(now);
+        other.handle_timeout(now);
+        exchange(&mut one, &mut other, now);
+    }
+    assert!(is_established(&one) && is_established(&other));
+}
+
+#[test]
+fn an_init_that_comes_again_gets_the_cookie_that_it_got_before_however_often() {
+    let (mut one, mut other) = (start(1), start(2));
+    sent(&mut other);
+    let init = sent(&mut one).remove(0);
+    let answers: Vec<_> = (0..3 * MAX_COOKIES)
+        .map(|_| {
+            give(&mut other, Timestamp::ZERO, &init);
+            sent(&mut other).remove(0)
+        })
+        .collect();
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    // The first answer is as good as the last.
+    give(&mut one, Timestamp::ZERO, &answers[0]);
+    assert_eq!(give(&mut other, Timestamp::ZERO, &sent(&mut one).remove(0)), Outcome::Established(one.local));
 }
 
 #[test]
 fn nothing_of_ours_can_be_read_from_a_cookie() {
     let mut one = start(1);
-    let peer = start(2).local.to_init();
-    one.handle_init(Timestamp::ZERO, &peer);
-    one.handle_init(Timestamp::ZERO, &peer);
+    for seed in [2, 3] {
+        one.handle_init(Timestamp::ZERO, &start(seed).local.to_init());
+    }
     sent(&mut one);
     let secrets =
         [one.local.tag.to_be_bytes(), one.local.initial_tsn.to_be_bytes(), one.cookies[0].peer.tag.to_be_bytes()];
