@@ -264,9 +264,7 @@ impl Sctp {
             Outcome::Dropped => self.counters.chunks_skipped += 1,
             Outcome::CookieEchoed(peer) => self.prepare(now, peer, events),
             Outcome::Established(peer) => {
-                if !matches!(self.link, Link::Echoed { peer_tag, .. } if peer_tag == peer.tag) {
-                    self.prepare(now, peer, events);
-                }
+                self.prepare(now, peer, events);
                 self.establish(events);
             }
             Outcome::Restarted { peer_tag } => {
@@ -278,8 +276,11 @@ impl Sctp {
         }
     }
 
-    /// Makes the association that both sides have described, so that it can be given messages.
+    /// Makes the association that both sides have described, so that it can be given messages, unless it is there already.
     fn prepare(&mut self, now: Timestamp, peer: Parameters, events: &mut Vec<SctpEvent>) {
+        if matches!(self.link, Link::Echoed { peer_tag, .. } if peer_tag == peer.tag) {
+            return;
+        }
         match self.engine(now, peer) {
             Some(engine) => {
                 let streams = engine.streams();

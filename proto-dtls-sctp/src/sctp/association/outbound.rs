@@ -73,6 +73,8 @@ struct Stream {
     weight: u16,
     /// What is left of the turn, in bytes. Below 0 it is paid back.
     credit: i64,
+    /// A weight was set or a message handed over since it was reset last. If not, all that is left of it is what the peer has not acknowledged.
+    is_owned: bool,
     /// Whether it takes turns.
     active: bool,
     /// Whether it is among those of which something was acknowledged or given up.
@@ -88,6 +90,7 @@ impl Default for Stream {
             next_unordered: 0,
             weight: DEFAULT_WEIGHT,
             credit: 0,
+            is_owned: false,
             active: false,
             is_settled: false,
         }
@@ -150,15 +153,18 @@ impl Outbound {
     }
 
     pub(super) fn set_weight(&mut self, stream: u16, weight: u16) {
-        self.streams.entry(stream).weight = weight.max(1);
+        let entry = self.streams.entry(stream);
+        entry.weight = weight.max(1);
+        entry.is_owned = true;
     }
 
+    /// Whether the stream is used since it was reset last.
     pub(super) fn knows(&self, stream: u16) -> bool {
-        self.streams.contains(stream)
+        self.streams.get(stream).is_some_and(|entry| entry.is_owned)
     }
 
     pub(super) fn known_streams(&self) -> impl Iterator<Item = u16> {
-        self.streams.streams()
+        self.streams.streams().filter(|&stream| self.knows(stream))
     }
 
     /// Whether anything waits.
@@ -205,6 +211,7 @@ impl Outbound {
     /// Takes a message, which is not empty.
     pub(super) fn push(&mut self, stream: u16, protocol: u32, payload: Bytes, unordered: bool, limit: Limit) {
         let entry = self.streams.entry(stream);
+        entry.is_owned = true;
         entry.buffered += payload.len();
         entry.waiting.push_back(Waiting { payload, protocol, unordered, limit, begun: None });
         if !std::mem::replace(&mut entry.active, true) {
@@ -362,6 +369,7 @@ impl Outbound {
         if let Some(entry) = self.streams.get_mut(stream) {
             (entry.next_ordered, entry.next_unordered) = (0, 0);
             entry.weight = DEFAULT_WEIGHT;
+            entry.is_owned = false;
         }
     }
 

@@ -231,9 +231,12 @@ impl Resets {
     fn perform(&mut self, number: u32, streams: &[u16], inbound: &mut Inbound, outbound: &mut Outbound) {
         // A request names up to thousands of streams, the same ones again and again if it pleases. None means all.
         let named: BTreeSet<u16> = if streams.is_empty() {
-            inbound.known_streams().chain(outbound.known_streams()).collect()
+            inbound.known_streams().chain(outbound.known_streams()).chain(self.streams.keys().copied()).collect()
         } else {
-            streams.iter().copied().filter(|&stream| inbound.knows(stream) || outbound.knows(stream)).collect()
+            let is_known = |stream: &u16| {
+                inbound.knows(*stream) || outbound.knows(*stream) || self.streams.contains_key(stream)
+            };
+            streams.iter().copied().filter(is_known).collect()
         };
         let is_early = |stream| self.streams.get(stream).is_some_and(|sides| sides.theirs != Theirs::Open);
         if named.iter().any(is_early) {
