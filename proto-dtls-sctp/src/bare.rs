@@ -116,6 +116,7 @@ impl BareAssociation {
             max_receive_message_size: config.max_message_size,
             streams: config.streams.max(1),
             retransmission_timeout: Duration::from_millis(500),
+            set_up_time_limit: None,
             round_trip_time: config.round_trip_time,
             backend: config.backend,
             interleaving: config.interleaving,

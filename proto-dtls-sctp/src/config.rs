@@ -28,6 +28,9 @@ pub enum SctpBackend {
     SctpProto,
 }
 
+/// The range of the time limit for the handshake.
+const HANDSHAKE_TIMEOUT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(3600));
+
 /// Settings of a [`SecureTransport`](crate::SecureTransport), with defaults from [`new`](Self::new).
 #[derive(Clone, Debug)]
 pub struct SecureTransportConfig {
@@ -58,7 +61,7 @@ pub struct SecureTransportConfig {
     pub max_channels: u16,
     /// How long data on a stream that no channel owns waits for a negotiated channel, before the stream is reset. Default: 10 s.
     pub undeclared_stream_lifetime: Duration,
-    /// How long the DTLS handshake may take, 1 ms to 1 h; other values are brought there. Default: 60 s.
+    /// How long the DTLS handshake may take, and the set-up of SCTP behind it, 1 ms to 1 h each; other values are brought there. Default: 60 s.
     pub handshake_timeout: Duration,
     /// Records that may be sent under DTLS 1.2 with AES-GCM, whose nonces the wrapped library draws at random, before the session ends with
     /// [`SecureError::NonceLimit`](crate::SecureError::NonceLimit). Default: 2^24, at which the odds of a repeated nonce are 2^-17.
@@ -96,6 +99,11 @@ impl SecureTransportConfig {
             interleaving: true,
             zero_checksum: true,
         }
+    }
+
+    /// [`handshake_timeout`](Self::handshake_timeout) within its range.
+    pub(crate) fn handshake_time_limit(&self) -> Duration {
+        self.handshake_timeout.clamp(HANDSHAKE_TIMEOUT.0, HANDSHAKE_TIMEOUT.1)
     }
 }
 

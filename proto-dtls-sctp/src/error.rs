@@ -250,6 +250,8 @@ pub enum SctpFailureReason {
     PeerRestarted,
     /// The peer violated a rule of SCTP, sent a message larger than permitted, or left no room to complete one. It has been sent an ABORT.
     PeerMisbehaved,
+    /// The peer did not answer INIT or COOKIE ECHO within [`handshake_timeout`](crate::SecureTransportConfig::handshake_timeout): it speaks DTLS, but perhaps no SCTP.
+    SetUpTimedOut,
     /// Nothing that was sent to the peer was acknowledged. Only if such a limit was set.
     PeerUnreachable,
     /// DTLS underneath ended, by the peer's close_notify or by failure.
@@ -263,6 +265,7 @@ impl fmt::Display for SctpFailure {
             SctpFailureReason::ShutDownByPeer => "the peer shut the association down",
             SctpFailureReason::PeerRestarted => "the peer has restarted",
             SctpFailureReason::PeerMisbehaved => "the peer violated the protocol",
+            SctpFailureReason::SetUpTimedOut => "the peer did not answer the set-up in time",
             SctpFailureReason::PeerUnreachable => "the peer acknowledges nothing",
             SctpFailureReason::TransportClosed => "the DTLS transport was closed",
         })

@@ -2,6 +2,22 @@
 //!
 //! Both sides send INIT as soon as DTLS is up, as browsers do, so a collision is the normal case. The set-up is the same
 //! for every engine behind it.
+//!
+//! ```text
+//!            INIT ACK / COOKIE ECHO             COOKIE ACK, or data
+//! AwaitInitAck ────────────────▶ AwaitCookieAck ──────────────────▶ Established
+//!   │  │    ▲                       │    │  ▲                          ▲   ▲
+//!   └──┘    └── ERROR, stale / INIT ┘    └──┘                          │   │
+//!   timeout / INIT                   timeout / COOKIE ECHO             │   │
+//!   │                                  │                               │   │
+//!   └──────────────────────────────────┴─ COOKIE ECHO / COOKIE ACK ────┘   │
+//!                                                 both INITs known from SDP
+//!
+//! in every state:  INIT / INIT ACK with a cookie
+//! Established:     COOKIE ECHO with the tags in use / COOKIE ACK;  with other tags: the peer has restarted
+//! ```
+//!
+//! Until then the time may be limited: a peer that speaks DTLS may have no SCTP to speak.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -204,6 +220,8 @@ pub(crate) enum Outcome {
         /// The peer's new tag.
         peer_tag: u32,
     },
+    /// The peer did not answer in time.
+    TimedOut,
     /// An INIT came although the association is established. It was answered, nothing else (RFC 9260 §5.2.2).
     UnexpectedInit,
     /// The chunk was dropped: malformed, stale, forged, or not expected.
@@ -221,6 +239,8 @@ pub(crate) struct Handshake {
     outgoing: VecDeque<Bytes>,
     round_trip_time: Option<Duration>,
     initial_timeout: Duration,
+    /// When the set-up is given up (RFC 9260 §4 2, 3: after Max.Init.Retransmits, which says less than a time here, where pauses are short).
+    gives_up: Option<Timestamp>,
 }
 
 impl Handshake {
@@ -230,10 +250,12 @@ impl Handshake {
         ports: (u16, u16),
         local: Parameters,
         initial_timeout: Duration,
+        time_limit: Option<Duration>,
         rng: Rng,
     ) -> Self {
         let state = State::AwaitInitAck(Retransmission::start(now, initial_timeout));
-        let mut this = Self::new(ports, local, state, initial_timeout, rng);
+        let gives_up = time_limit.map(|limit| now + limit);
+        let mut this = Self { gives_up, ..Self::new(ports, local, state, initial_timeout, rng) };
         this.send_init();
         this
     }
@@ -260,6 +282,7 @@ impl Handshake {
             outgoing: VecDeque::new(),
             round_trip_time: None,
             initial_timeout,
+            gives_up: None,
         }
     }
 
@@ -296,14 +319,16 @@ impl Handshake {
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
         match &self.state {
             State::AwaitInitAck(retransmission) | State::AwaitCookieAck { retransmission, .. } => {
-                Some(retransmission.due())
+                Some(self.gives_up.map_or(retransmission.due(), |limit| limit.min(retransmission.due())))
             }
             State::Established { .. } => None,
         }
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp) -> Outcome {
+        let is_over = self.gives_up.is_some_and(|limit| limit <= now);
         match &mut self.state {
+            State::AwaitInitAck(_) | State::AwaitCookieAck { .. } if is_over => return Outcome::TimedOut,
             State::AwaitInitAck(retransmission) => {
                 if retransmission.take_due(now) {
                     self.send_init();
@@ -316,6 +341,7 @@ impl Handshake {
             }
             State::Established { .. } => {}
         }
+        Outcome::Unchanged
     }
 
     /// Takes in INIT. The caller has checked that it stands alone in a packet with verification tag 0.

@@ -1,4 +1,20 @@
 //! SCTP over DTLS (RFC 8261), behind an interface of our own.
+//!
+//! An [`Sctp`] is set up by [`handshake`], carries data by an [`Engine`], and ends:
+//!
+//! ```text
+//!                 INIT ACK came:                COOKIE ACK came, or data
+//!                 COOKIE ECHO goes out
+//!  SettingUp ───────────────────────▶ Echoed ───────────────────────────▶ Established
+//!    │    │                             ▲ │ ▲                               │  ▲   │
+//!    │    └── COOKIE ECHO of the peer ──┼─┼─┼───────────────────────────────┼──┘   │
+//!    │                                  │ └─┘ ERROR: the cookie is stale    │      │
+//!    │    (described in SDP: Established from the start)                    │      │
+//!    ▼                                                                      ▼      ▼
+//!  Closed ◀── abort(), ABORT or SHUTDOWN of the peer, a rule broken, a restart of the peer
+//! ```
+//!
+//! In `Echoed` messages can be handed over, and the first of them go along with the COOKIE ECHO. In `Closed` there is at most one packet to be sent, and what had come can be read.
 
 mod association;
 mod checksum;
@@ -42,6 +58,8 @@ pub(crate) struct SctpSettings {
     pub(crate) streams: u16,
     /// Of the set-up and, at first, of data.
     pub(crate) retransmission_timeout: Duration,
+    /// How long the set-up may take. `None`: as long as it likes.
+    pub(crate) set_up_time_limit: Option<Duration>,
     /// Of the path, as far as it is known before the set-up.
     pub(crate) round_trip_time: Option<Duration>,
     pub(crate) backend: SctpBackend,
@@ -131,7 +149,8 @@ impl Sctp {
     /// Begins to set up the association.
     pub(crate) fn start(now: Timestamp, settings: SctpSettings, mut rng: Rng) -> Self {
         let local = settings.local_parameters(&mut rng);
-        let handshake = Handshake::start(now, settings.ports(), local, settings.retransmission_timeout, rng);
+        let (pause, time_limit) = (settings.retransmission_timeout, settings.set_up_time_limit);
+        let handshake = Handshake::start(now, settings.ports(), local, pause, time_limit, rng);
         Self { settings, handshake, link: Link::SettingUp, counters: SctpCounters::default() }
     }
 
@@ -267,6 +286,11 @@ impl Sctp {
                 self.prepare(now, peer, events);
                 self.establish(events);
             }
+            Outcome::TimedOut => {
+                let failure = SctpFailure { cause_code: None, reason: SctpFailureReason::SetUpTimedOut };
+                let abort = self.handshake.header().map(|header| packet::abort(header, cause::USER_INITIATED_ABORT));
+                self.lose(failure, abort, events);
+            }
             Outcome::Restarted { peer_tag } => {
                 // W3C knows no restart of an association: the new one is refused, the old one lost.
                 let failure = SctpFailure { cause_code: None, reason: SctpFailureReason::PeerRestarted };
@@ -364,7 +388,10 @@ impl Sctp {
 
     pub(crate) fn handle_timeout(&mut self, now: Timestamp, events: &mut Vec<SctpEvent>) {
         match &mut self.link {
-            Link::SettingUp | Link::Echoed { .. } => self.handshake.handle_timeout(now),
+            Link::SettingUp | Link::Echoed { .. } => {
+                let outcome = self.handshake.handle_timeout(now);
+                self.conclude(now, outcome, events);
+            }
             Link::Established(engine) => {
                 engine.handle_timeout(now);
                 self.collect(events);

@@ -21,8 +21,6 @@ use session::Session;
 const RESET_OVERHEAD: usize = 32;
 /// Streams to reset in one go, at most.
 const MAX_RESET_BATCH: usize = 256;
-/// The range of the time limit for the handshake.
-const HANDSHAKE_TIMEOUT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(3600));
 
 /// DTLS, SCTP and data channels over one datagram path.
 ///
@@ -114,7 +112,7 @@ impl SecureTransport {
         let settings = DtlsSettings {
             retransmission_timeout: round_trip_bucket(self.round_trip_time),
             datagram_size: self.config.datagram_size,
-            handshake_timeout: self.config.handshake_timeout.clamp(HANDSHAKE_TIMEOUT.0, HANDSHAKE_TIMEOUT.1),
+            handshake_timeout: self.config.handshake_time_limit(),
             entropy: self.config.entropy,
             library_seed: self.seed.child("dtls library").into_rng().next_u64(),
         };

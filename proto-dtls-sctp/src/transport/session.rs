@@ -197,6 +197,7 @@ fn sctp_settings(
         streams: config.max_channels.max(1),
         retransmission_timeout: round_trip_time
             .map_or(DEFAULT_SETUP_TIMEOUT, |time| (time * 2).clamp(SETUP_TIMEOUT.0, SETUP_TIMEOUT.1)),
+        set_up_time_limit: Some(config.handshake_time_limit()),
         round_trip_time,
         backend: config.sctp_backend,
         interleaving: config.interleaving,

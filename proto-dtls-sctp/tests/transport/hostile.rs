@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto_dtls_sctp::{
     ChannelFailure, ChannelKey, DataChannelOptions, DataChannelState, DtlsRole, DtlsTransportState, Message,
-    SctpFailureReason, SctpTransportState, SecureEvent,
+    SctpFailure, SctpFailureReason, SctpTransportState, SecureEvent,
 };
 use proto_machine::Machine;
 
@@ -224,6 +224,26 @@ fn a_duplicate_init_or_cookie_echo_disturbs_nothing() {
     duo.send_data(0, 1, 51, b"alive");
     assert!(duo.has(&SecureEvent::Message { channel: announced(&duo)[0], message: Message::text("alive") }));
     assert_eq!(duo.transport.statistics().unexpected_inits, 3);
+}
+
+#[test]
+fn a_peer_that_speaks_dtls_and_no_sctp_is_given_up_with_a_reason() {
+    let mut duo = Duo::with(
+        Version::Only13,
+        DtlsRole::Client,
+        |builder| builder,
+        |config| config.handshake_timeout = Duration::from_secs(20),
+        |parameters| parameters,
+    );
+    let channel = duo.transport.create_channel(duo.now, DataChannelOptions::new("label")).unwrap();
+    duo.rest(Duration::from_secs(19));
+    assert_eq!(duo.transport.sctp_failure(), None);
+    duo.rest(Duration::from_secs(2));
+    let failure = SctpFailure { cause_code: None, reason: SctpFailureReason::SetUpTimedOut };
+    assert_eq!(duo.transport.sctp_failure(), Some(failure));
+    assert!(duo.has(&SecureEvent::ChannelError { channel, error: ChannelFailure::Sctp(failure) }));
+    assert!(duo.has(&SecureEvent::ChannelClosed { channel }));
+    assert_eq!(duo.transport.dtls_state(), DtlsTransportState::Connected);
 }
 
 #[test]

@@ -11,6 +11,21 @@
 //! | [`resets`] | streams between one owner and the next |
 //!
 //! This file joins them: what a chunk of the peer means to each, and what goes into the next packet.
+//!
+//! ```text
+//! handle_packet ─▶ DATA ─────────▶ inbound (tracker ▸ reassembly ▸ streams) ─▶ read
+//!                ─▶ SACK ────────▶ transmission ─▶ congestion, round_trip; settled bytes ─▶ outbound
+//!                ─▶ FORWARD TSN ─▶ inbound        RE-CONFIG ─▶ resets ─▶ inbound, outbound
+//! write ─▶ outbound ─▶ transmission ─▶ write_packet: answers, responses and requests, SACK, what was given up,
+//!                                                    what was lost, what is new
+//! ```
+//!
+//! The peer may end the association in order (RFC 9260 §9.2). This side never begins that: what W3C has close at once is aborted, and so SHUTDOWN-PENDING and SHUTDOWN-SENT do not exist.
+//!
+//! ```text
+//! NotBegun ── SHUTDOWN ──▶ Received ── all is acknowledged / SHUTDOWN ACK ──▶ Acknowledged ── SHUTDOWN COMPLETE, or T5 ──▶ ended
+//!                                                                             └──┘ T2, SHUTDOWN / SHUTDOWN ACK
+//! ```
 
 mod congestion;
 mod inbound;

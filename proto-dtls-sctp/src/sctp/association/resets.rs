@@ -233,9 +233,8 @@ impl Resets {
         let named: BTreeSet<u16> = if streams.is_empty() {
             inbound.known_streams().chain(outbound.known_streams()).chain(self.streams.keys().copied()).collect()
         } else {
-            let is_known = |stream: &u16| {
-                inbound.knows(*stream) || outbound.knows(*stream) || self.streams.contains_key(stream)
-            };
+            let is_known =
+                |stream: &u16| inbound.knows(*stream) || outbound.knows(*stream) || self.streams.contains_key(stream);
             streams.iter().copied().filter(is_known).collect()
         };
         let is_early = |stream| self.streams.get(stream).is_some_and(|sides| sides.theirs != Theirs::Open);

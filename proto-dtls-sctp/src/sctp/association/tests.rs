@@ -18,6 +18,7 @@ fn settings(interleaving: bool) -> SctpSettings {
         max_receive_message_size: 64 * 1024,
         streams: 16,
         retransmission_timeout: Duration::from_millis(200),
+        set_up_time_limit: None,
         round_trip_time: None,
         backend: SctpBackend::Own,
         interleaving,

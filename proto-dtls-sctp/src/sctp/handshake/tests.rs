@@ -4,11 +4,12 @@ use super::super::packet::parse;
 use super::*;
 
 const TIMEOUT: Duration = Duration::from_millis(200);
+const TIME_LIMIT: Duration = Duration::from_secs(600);
 
 fn start(seed: u64) -> Handshake {
     let mut rng = Seed::from_number(seed).into_rng();
     let local = Parameters::draw(100_000, 16, Extensions::default(), &mut rng);
-    Handshake::start(Timestamp::ZERO, (5000, 5000), local, TIMEOUT, rng)
+    Handshake::start(Timestamp::ZERO, (5000, 5000), local, TIMEOUT, Some(TIME_LIMIT), rng)
 }
 
 /// The chunks that an end wants to send, with the verification tag of their packet.
@@ -215,6 +216,26 @@ fn both_sides_connect_although_all_they_say_comes_too_late_at_first() {
         exchange(&mut one, &mut other, now);
     }
     assert!(is_established(&one) && is_established(&other));
+}
+
+#[test]
+fn a_peer_that_does_not_answer_in_time_is_given_up_whatever_was_answered_before() {
+    let (mut silent, mut other) = (start(1), start(2));
+    let mut half = start(3);
+    give(&mut other, Timestamp::ZERO, &sent(&mut half).remove(0));
+    sent(&mut other).iter().filter(|chunk| chunk.1 == chunk_type::INIT_ACK).for_each(|chunk| {
+        give(&mut half, Timestamp::ZERO, chunk);
+    });
+    for end in [&mut silent, &mut half] {
+        let mut outcome = Outcome::Unchanged;
+        let mut now = Timestamp::ZERO;
+        while outcome == Outcome::Unchanged {
+            now = end.poll_timeout().unwrap();
+            outcome = end.handle_timeout(now);
+            sent(end);
+        }
+        assert_eq!((outcome, now), (Outcome::TimedOut, Timestamp::ZERO + TIME_LIMIT));
+    }
 }
 
 #[test]
