@@ -17,6 +17,8 @@ const MAX_OPERATIONS: usize = 300;
 const PACKET_SIZE: usize = 1_200;
 /// The most packets that an end has to send at one moment: a window of the smallest fragments, and answers.
 const MAX_PACKETS: usize = 20_000;
+/// What the network holds. More is lost.
+const MAX_UNDER_WAY: usize = 2_000;
 /// The streams that are used: neighbours, and the last.
 pub(crate) const STREAMS: [u16; 6] = [0, 1, 2, 3, 64, 65_534];
 /// The largest message, in bytes.
@@ -274,7 +276,9 @@ impl<'a> Bench<'a> {
             assert!(count < MAX_PACKETS, "end {end} sends without end");
             assert!(packet.len() <= PACKET_SIZE && packet.len().is_multiple_of(4), "{} bytes", packet.len());
             self.glimpses[end].note(&packet);
-            self.network.push_back((1 - end, packet.clone()));
+            if self.network.len() < MAX_UNDER_WAY {
+                self.network.push_back((1 - end, packet.clone()));
+            }
         }
         self.take_events(end);
         if self.ends[end].is_lost {
