@@ -1,7 +1,7 @@
 //! A table by stream number, with a cost of access that does not depend on how many streams there are.
 
-/// Streams in a page.
-const PAGE: usize = 64;
+/// Streams in a page: few connections have more channels, and an entry takes a hundred bytes whether it is used or not.
+const PAGE: usize = 16;
 
 /// At most one entry for each of the 65,536 streams. Memory is taken by pages, where entries are.
 #[derive(Debug)]
