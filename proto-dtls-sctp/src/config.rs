@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use crate::{Certificate, InitChunk, RemoteFingerprint};
 
+const KIB: usize = 1024;
+/// RFC 9260 §3.3.2 has no window below 1500 bytes; a little more lets messages be put together.
+const MIN_RECEIVE_WINDOW: usize = 4096;
+
 /// Where keys and signatures come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Entropy {
@@ -46,8 +50,8 @@ pub struct SecureTransportConfig {
     /// The largest message to send, in bytes, if the peer accepts it. Default: 16 MiB.
     pub max_send_message_size: usize,
     /// Bytes received and not yet read by the application, over all channels: the receive window of SCTP. At least twice `max_receive_message_size`, smaller values are
-    /// raised. On top of it at most 64 KiB and one message wait in front of [`poll_event`](proto_machine::Machine::poll_event). A message, or a part of
-    /// one, counts at least 128 bytes. Default: 2 MiB.
+    /// raised. On top of it at most 64 KiB and one message wait in front of [`poll_event`](proto_machine::Machine::poll_event). A message counts at least
+    /// 128 bytes, and each piece of one that is not whole at least 256. See also [`receive_memory_bound`](Self::receive_memory_bound). Default: 2 MiB.
     pub receive_buffer: usize,
     /// Bytes waiting on one channel, not yet handed to SCTP, each message counted with 64 more. A channel without waiting messages takes one of any permitted size.
     /// Default: 16 MiB.
@@ -104,6 +108,37 @@ impl SecureTransportConfig {
     /// [`handshake_timeout`](Self::handshake_timeout) within its range.
     pub(crate) fn handshake_time_limit(&self) -> Duration {
         self.handshake_timeout.clamp(HANDSHAKE_TIMEOUT.0, HANDSHAKE_TIMEOUT.1)
+    }
+
+    /// The receive window of SCTP, in bytes.
+    pub(crate) fn receive_window(&self) -> usize {
+        self.receive_buffer.max(self.max_receive_message_size.saturating_mul(2)).max(MIN_RECEIVE_WINDOW)
+    }
+
+    /// The most that a transport takes from the heap for what the peer sends, whatever that is, in bytes:
+    ///
+    /// - eight times the receive window, which is `receive_buffer`, raised as it says. SCTP takes in half a window more than it tells, to close gaps, and to put messages together takes up
+    ///   to three times what it counts. As much as the window again may wait as pieces of messages in the deprecated way (RFC 8831 §6.6), in buffers of up to three times the size;
+    /// - 4 KiB for each of `max_channels`;
+    /// - 2 MiB for labels and protocols, for DTLS, and for all that has a fixed bound.
+    ///
+    /// What the cryptographic library takes by itself is not in it, nor events and messages that were handed over.
+    #[must_use]
+    pub fn receive_memory_bound(&self) -> usize {
+        let streams = usize::from(self.max_channels) * 4 * KIB;
+        self.receive_window().saturating_mul(8).saturating_add(streams).saturating_add(2 * KIB * KIB)
+    }
+
+    /// The most that it takes on top for what the application sends, if the peer acknowledges as little as it likes, in bytes:
+    ///
+    /// - three times `total_send_buffer`, since a message of one byte takes more than what it counts;
+    /// - nine times `send_window`, for the same reason, and since a message stays whole until the last of it is acknowledged;
+    /// - three times `max_send_message_size`, by which each of these may be exceeded.
+    #[must_use]
+    pub fn send_memory_bound(&self) -> usize {
+        let waiting = self.total_send_buffer.saturating_mul(3);
+        let sent = self.send_window.saturating_mul(9);
+        waiting.saturating_add(sent).saturating_add(self.max_send_message_size.saturating_mul(3))
     }
 }
 

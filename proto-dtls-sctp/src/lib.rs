@@ -130,6 +130,7 @@ mod dtls;
 mod error;
 mod event;
 mod fingerprint;
+mod queue;
 mod sctp;
 mod statistics;
 mod transport;

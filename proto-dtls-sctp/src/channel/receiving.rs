@@ -30,6 +30,8 @@ pub(super) struct Receiving {
     is_readable: StreamSet,
     undeclared: BTreeMap<u16, Undeclared>,
     undeclared_bytes: usize,
+    /// Bytes of the pieces of messages whose last one has not come, over all channels.
+    piece_bytes: usize,
 }
 
 /// Data on a stream that nobody opened: a negotiated channel may not exist here yet.
@@ -119,16 +121,26 @@ impl DataChannels {
         let payload = if channel.pieces.is_empty() && last {
             payload
         } else {
-            if channel.pieces.len() + payload.len() > self.limits.max_receive_message_size {
+            let is_too_large = channel.pieces.len() + payload.len() > self.limits.max_receive_message_size;
+            // SCTP does not count them any more: what it may hold may wait here once again.
+            if is_too_large || self.receiving.piece_bytes + payload.len() > self.limits.receive_window {
                 return self.fail_by_reset(key, ChannelFailure::MessageTooLarge);
             }
             channel.pieces.extend_from_slice(&payload);
+            self.receiving.piece_bytes += payload.len();
             if !last {
                 return;
             }
-            std::mem::take(&mut channel.pieces).into()
+            self.take_pieces(key).into()
         };
         self.events.push(SecureEvent::Message { channel: key, message: Message { kind, payload } });
+    }
+
+    /// The pieces of a message that have come on a channel.
+    pub(super) fn take_pieces(&mut self, key: ChannelKey) -> Vec<u8> {
+        let pieces = self.channels.get_mut(&key).map(|channel| std::mem::take(&mut channel.pieces)).unwrap_or_default();
+        self.receiving.piece_bytes = self.receiving.piece_bytes.saturating_sub(pieces.len());
+        pieces
     }
 
     fn take_in_establishment(&mut self, now: Timestamp, stream: u16, bytes: &[u8], sctp: &mut Sctp) {

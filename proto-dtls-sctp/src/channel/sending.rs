@@ -9,6 +9,7 @@ use proto_machine::Timestamp;
 
 use super::table::{DataChannels, Link};
 use super::{Channel, ChannelKey, ChannelState, Message, MessageKind, Reliability, Waiting};
+use crate::queue::release_if_empty;
 use crate::sctp::{OutgoingMessage, PayloadProtocol, Sctp, SctpEvent};
 use crate::{SecureEvent, SendError, UnknownChannel};
 
@@ -280,6 +281,7 @@ impl DataChannels {
     fn take_waiting(&mut self, key: ChannelKey) -> Option<Waiting> {
         let channel = self.channels.get_mut(&key)?;
         let waiting = channel.waiting.pop_front()?;
+        release_if_empty(&mut channel.waiting);
         let before = channel.buffered;
         channel.buffered = before.saturating_sub(waiting.payload.len());
         self.sending.bytes = self.sending.bytes.saturating_sub(waiting.payload.len());
@@ -292,10 +294,11 @@ impl DataChannels {
         Some(waiting)
     }
 
-    /// Forgets what waits on a channel that will not send any more.
+    /// Forgets what waits on a channel that will neither send nor receive any more.
     pub(super) fn discard_waiting(&mut self, key: ChannelKey) {
+        self.take_pieces(key);
         if let Some(channel) = self.channels.get_mut(&key) {
-            let discarded: usize = channel.waiting.drain(..).map(|waiting| cost(&waiting)).sum();
+            let discarded: usize = std::mem::take(&mut channel.waiting).into_iter().map(|waiting| cost(&waiting)).sum();
             self.sending.cost = self.sending.cost.saturating_sub(discarded);
             self.sending.bytes = self.sending.bytes.saturating_sub(channel.buffered);
             if let Some(expiry) = channel.expiry.take() {

@@ -20,6 +20,7 @@ const RESET_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct ChannelLimits {
     pub(crate) max_channels: u16,
     pub(crate) max_receive_message_size: usize,
+    pub(crate) receive_window: usize,
     pub(crate) send_buffer: usize,
     pub(crate) total_send_buffer: usize,
     pub(crate) send_window: usize,
@@ -62,7 +63,7 @@ pub(crate) struct DataChannels {
     /// Streams that are being reset without a channel, or whose reset has failed: nobody can have them.
     pub(super) quarantined: BTreeSet<u16>,
     /// Streams to be reset.
-    pub(super) resets: VecDeque<u16>,
+    pub(super) resets: BTreeSet<u16>,
     pub(super) next_reset: Timestamp,
     next_key: u64,
     role: Option<DtlsRole>,
@@ -80,7 +81,7 @@ impl DataChannels {
             channels: BTreeMap::new(),
             by_stream: BTreeMap::new(),
             quarantined: BTreeSet::new(),
-            resets: VecDeque::new(),
+            resets: BTreeSet::new(),
             next_reset: Timestamp::ZERO,
             next_key: 0,
             role: None,
@@ -279,6 +280,7 @@ impl DataChannels {
                 if channel.waiting.is_empty() {
                     self.begin_reset(key);
                 }
+                self.take_pieces(key);
             }
             ChannelState::Flushing { .. }
             | ChannelState::AwaitResets
@@ -300,7 +302,7 @@ impl DataChannels {
     /// Resets a stream that has no channel.
     pub(super) fn reset_undeclared(&mut self, stream: u16) {
         self.quarantined.insert(stream);
-        self.resets.push_back(stream);
+        self.resets.insert(stream);
     }
 
     /// Hands the resets that are due to SCTP.
@@ -309,7 +311,7 @@ impl DataChannels {
             return;
         }
         for _ in 0..self.limits.reset_batch {
-            let Some(stream) = self.resets.pop_front() else { break };
+            let Some(stream) = self.resets.pop_first() else { break };
             sctp.reset_stream(stream, sctp_events);
         }
         if !self.resets.is_empty() {
@@ -339,7 +341,7 @@ impl DataChannels {
     /// Both sides of a stream are reset.
     pub(crate) fn stream_is_free(&mut self, stream: u16) {
         self.quarantined.remove(&stream);
-        self.resets.retain(|&reset| reset != stream);
+        self.resets.remove(&stream);
         if let Some(&key) = self.by_stream.get(&stream) {
             self.finish(key);
         }
@@ -376,7 +378,8 @@ impl DataChannels {
         self.link = Link::Down;
         for channel in self.channels.values_mut() {
             channel.state = ChannelState::Closed;
-            channel.waiting.clear();
+            channel.waiting = VecDeque::new();
+            channel.pieces = Vec::new();
             channel.buffered = 0;
             self.counters.channels_closed += u64::from(std::mem::take(&mut channel.was_open));
         }

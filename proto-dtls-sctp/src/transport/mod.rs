@@ -62,6 +62,7 @@ impl SecureTransport {
         let limits = ChannelLimits {
             max_channels: config.max_channels.max(1),
             max_receive_message_size: config.max_receive_message_size,
+            receive_window: config.receive_window(),
             send_buffer: config.send_buffer,
             total_send_buffer: config.total_send_buffer,
             send_window: config.send_window,

@@ -14,8 +14,6 @@ use crate::{
 const SETUP_TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// What it waits while nothing is known about the path.
 const DEFAULT_SETUP_TIMEOUT: Duration = Duration::from_millis(500);
-/// RFC 9260 §3.3.2 has no window below 1500 bytes; a little more lets messages be put together.
-const MIN_RECEIVE_WINDOW: u32 = 4096;
 
 /// DTLS, and SCTP behind the gate.
 pub(super) struct Session {
@@ -187,12 +185,11 @@ fn sctp_settings(
     round_trip_time: Option<Duration>,
 ) -> SctpSettings {
     let clamp = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    let receive_window = clamp(config.receive_buffer.max(config.max_receive_message_size.saturating_mul(2)));
     SctpSettings {
         local_port,
         remote_port,
         packet_size: config.datagram_size - MAX_RECORD_OVERHEAD,
-        receive_window: receive_window.max(MIN_RECEIVE_WINDOW),
+        receive_window: clamp(config.receive_window()),
         max_receive_message_size: clamp(config.max_receive_message_size),
         streams: config.max_channels.max(1),
         retransmission_timeout: round_trip_time

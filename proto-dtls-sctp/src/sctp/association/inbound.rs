@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::reassembly::{Inserted, Message, Reassembly, cost};
 use super::stream_map::StreamMap;
 use super::tracker::{Arrival, Tracker};
+use crate::queue::release_if_empty;
 use crate::sctp::chunk::data::{Data, Framing};
 use crate::sctp::chunk::forward_tsn::ForwardTsn;
 use crate::sctp::chunk::tsn::Tsn;
@@ -70,7 +71,7 @@ impl Stream {
 
     fn drain_cost(&mut self) -> usize {
         let waiting = std::mem::take(&mut self.waiting).into_values();
-        waiting.chain(self.readable.drain(..)).map(|message| cost(message.payload.len())).sum()
+        waiting.chain(std::mem::take(&mut self.readable)).map(|message| cost(message.payload.len())).sum()
     }
 
     /// Whether what is readable is for the present owner.
@@ -83,6 +84,8 @@ impl Stream {
 #[derive(Debug)]
 pub(super) struct Inbound {
     framing: Framing,
+    /// Streams of the peer: the numbers are below it.
+    stream_count: u16,
     tracker: Tracker,
     reassembly: Reassembly,
     streams: StreamMap<Stream>,
@@ -97,9 +100,16 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    pub(super) fn new(framing: Framing, initial_tsn: u32, window: usize, max_message_size: usize) -> Self {
+    pub(super) fn new(
+        framing: Framing,
+        stream_count: u16,
+        initial_tsn: u32,
+        window: usize,
+        max_message_size: usize,
+    ) -> Self {
         Self {
             framing,
+            stream_count,
             tracker: Tracker::new(initial_tsn),
             reassembly: Reassembly::new(framing, max_message_size),
             streams: StreamMap::default(),
@@ -215,7 +225,8 @@ impl Inbound {
         }
         self.tracker.forward(tsn);
         self.reassembly.forward(tsn);
-        for skipped in chunk.skipped() {
+        let stream_count = self.stream_count;
+        for skipped in chunk.skipped().filter(|skipped| skipped.stream < stream_count) {
             if self.framing == Framing::Interleaved {
                 self.reassembly.skip(skipped.stream, skipped.unordered, skipped.sequence);
             }
@@ -247,6 +258,7 @@ impl Inbound {
     pub(super) fn read(&mut self, stream: u16) -> Option<(Message, bool)> {
         let entry = self.streams.get_mut(stream).filter(|entry| entry.is_readable())?;
         let message = entry.readable.pop_front()?;
+        release_if_empty(&mut entry.readable);
         self.held = self.held.saturating_sub(cost(message.payload.len()));
         self.readable -= 1;
         let finished = entry.reset.as_mut().is_some_and(|reset| {
@@ -269,6 +281,7 @@ impl Inbound {
         // What comes after the reset is for the next owner.
         let unread = std::mem::take(&mut reset.unread);
         let freed: usize = entry.readable.drain(..unread).map(|message| cost(message.payload.len())).sum();
+        release_if_empty(&mut entry.readable);
         self.readable -= unread;
         self.held = self.held.saturating_sub(freed);
         true

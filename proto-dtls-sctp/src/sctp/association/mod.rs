@@ -226,7 +226,7 @@ impl Association {
             leaves_out_checksum: local.zero_checksum && peer.zero_checksum,
             heartbeat_interval: settings.heartbeat_interval,
             max_retransmissions: settings.max_retransmissions,
-            inbound: Inbound::new(framing, peer.initial_tsn, receive_window, max_message_size),
+            inbound: Inbound::new(framing, inbound_streams, peer.initial_tsn, receive_window, max_message_size),
             outbound: Outbound::new(framing, max_payload.max(4), size(peer.window)),
             transmission: Transmission::new(framing, local.initial_tsn),
             opening: Opening::new(settings.retransmission_timeout),

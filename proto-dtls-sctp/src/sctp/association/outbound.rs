@@ -10,6 +10,7 @@ use bytes::Bytes;
 use proto_machine::Timestamp;
 
 use super::stream_map::StreamMap;
+use crate::queue::release_if_empty;
 use crate::sctp::chunk::data::{Framing, Label, Place};
 
 /// What a stream of weight 1 may send in a turn, in bytes: a packet for the default weight of 256.
@@ -335,6 +336,7 @@ impl Outbound {
         if let Some(entry) = self.streams.get_mut(stream) {
             entry.active = false;
             entry.credit = 0;
+            release_if_empty(&mut entry.waiting);
         }
         if self.unfinished == Some(stream) {
             self.unfinished = None;

@@ -12,6 +12,8 @@ use crate::sctp::chunk::tsn::Tsn;
 
 /// The least that something held costs, in bytes: what is kept beside its payload.
 const MIN_COST: usize = 128;
+/// The same for each piece of a message that is not whole.
+const MIN_PIECE_COST: usize = 256;
 /// What a fragment carries at the least, on average. RFC 9260 §6.9: a sender fills its packets.
 const MIN_FRAGMENT: usize = 128;
 /// Fragments that may be smaller, or that belong to no message.
@@ -117,7 +119,7 @@ impl Run {
     }
 
     fn cost(&self) -> usize {
-        cost(self.length)
+        self.length.max((1 + self.rest.len()) * MIN_PIECE_COST)
     }
 
     fn into_message(self) -> Message {
@@ -447,9 +449,9 @@ mod tests {
         peer.give(0, label((true, false), 0, 0), &[7; 1000]);
         assert_eq!(peer.reassembly.held(), 1000);
         peer.give(5, label((true, false), 1, 0), &[7; 1]);
-        assert_eq!(peer.reassembly.held(), 1000 + MIN_COST);
+        assert_eq!(peer.reassembly.held(), 1000 + MIN_PIECE_COST);
         peer.reassembly.forward(Tsn::first(u32::MAX - 5));
-        assert_eq!(peer.reassembly.held(), MIN_COST);
+        assert_eq!(peer.reassembly.held(), MIN_PIECE_COST);
         peer.reassembly.forget_stream(3);
         assert_eq!(peer.reassembly.held(), 0);
     }
@@ -489,11 +491,25 @@ mod tests {
         let mut peer = Peer::new(Framing::Interleaved);
         for sequence in 0..4_u32 {
             let offset = usize::try_from(sequence).unwrap();
-            peer.give(offset * 2, label((true, false), sequence.wrapping_sub(2), 0), &[7; 200]);
+            peer.give(offset * 2, label((true, false), sequence.wrapping_sub(2), 0), &[7; 300]);
         }
         peer.reassembly.skip(3, true, 7);
-        assert_eq!(peer.reassembly.held(), 800);
+        assert_eq!(peer.reassembly.held(), 1200);
         peer.reassembly.skip(3, false, 0);
-        assert_eq!(peer.reassembly.held(), 200);
+        assert_eq!(peer.reassembly.held(), 300);
+    }
+
+    #[test]
+    fn every_piece_of_a_message_that_waits_in_pieces_costs_a_least_amount() {
+        let mut peer = Peer::new(Framing::Interleaved);
+        let middle = |fragment| label((false, false), 0, fragment);
+        for (offset, fragment) in [1, 3, 5, 7].into_iter().enumerate() {
+            peer.give(offset, middle(fragment), b"x");
+        }
+        assert_eq!(peer.reassembly.held(), 4 * MIN_PIECE_COST);
+        for (offset, fragment) in [(4, 2), (5, 4), (6, 6)] {
+            peer.give(offset, middle(fragment), b"x");
+        }
+        assert_eq!((peer.reassembly.runs.len(), peer.reassembly.held()), (1, 4 * MIN_PIECE_COST));
     }
 }

@@ -229,6 +229,10 @@ impl Resets {
     }
 
     fn perform(&mut self, number: u32, streams: &[u16], inbound: &mut Inbound, outbound: &mut Outbound) {
+        let is_early = |stream| self.streams.get(stream).is_some_and(|sides| sides.theirs != Theirs::Open);
+        if streams.is_empty() && self.streams.keys().any(is_early) || streams.iter().any(is_early) {
+            return self.respond(number, Outcome::InProgress);
+        }
         // A request names up to thousands of streams, the same ones again and again if it pleases. None means all.
         let named: BTreeSet<u16> = if streams.is_empty() {
             inbound.known_streams().chain(outbound.known_streams()).chain(self.streams.keys().copied()).collect()
@@ -237,10 +241,6 @@ impl Resets {
                 |stream: &u16| inbound.knows(*stream) || outbound.knows(*stream) || self.streams.contains_key(stream);
             streams.iter().copied().filter(is_known).collect()
         };
-        let is_early = |stream| self.streams.get(stream).is_some_and(|sides| sides.theirs != Theirs::Open);
-        if named.iter().any(is_early) {
-            return self.respond(number, Outcome::InProgress);
-        }
         self.expected = self.expected.wrapping_add(1);
         self.last_outcome = Outcome::Performed;
         self.respond(number, Outcome::Performed);

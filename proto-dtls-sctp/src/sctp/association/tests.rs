@@ -1,5 +1,7 @@
 //! Two associations at the ends of their number spaces, over a path that loses, duplicates and reorders.
 
+use std::sync::Arc;
+
 use proto_machine::{Rng, Seed};
 
 use super::*;
@@ -194,5 +196,41 @@ fn giving_up_what_was_to_be_sent_again_is_told_at_once() {
         let kind = if interleaving { chunk_type::I_FORWARD_TSN } else { chunk_type::FORWARD_TSN };
         assert_eq!(Packet::parse(&packet).unwrap().chunks().next().unwrap().kind, kind);
         assert!(comes_to_rest(&mut pair.ends[0], pair.now));
+    }
+}
+
+/// A payload that tells when the last of it is forgotten.
+struct Watched {
+    bytes: Vec<u8>,
+    _alive: Arc<()>,
+}
+
+impl AsRef<[u8]> for Watched {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[test]
+fn of_a_message_that_was_given_up_nothing_is_kept_while_the_peer_does_not_know() {
+    for interleaving in [false, true] {
+        let mut pair = Pair::at_the_wrap(interleaving, 1);
+        let alive = Arc::new(());
+        let message = OutgoingMessage {
+            stream: STREAM,
+            protocol: PayloadProtocol::Binary,
+            payload: Bytes::from_owner(Watched { bytes: vec![7; 60_000], _alive: alive.clone() }),
+            ordered: true,
+            reliability: Reliability::MaxRetransmits(0),
+        };
+        let end = &mut pair.ends[0];
+        assert!(end.write(pair.now, message));
+        assert!(comes_to_rest(end, pair.now));
+        assert_eq!(Arc::strong_count(&alive), 2);
+        let timeout = end.poll_timeout().unwrap().at;
+        end.handle_timeout(timeout);
+        assert!(comes_to_rest(end, timeout));
+        assert_eq!(Arc::strong_count(&alive), 1);
+        assert!(end.buffered(STREAM) > 0, "what was sent of it still counts");
     }
 }

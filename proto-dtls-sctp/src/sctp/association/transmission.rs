@@ -30,8 +30,10 @@ enum State {
     Lost,
     /// Acknowledged by a gap block: the peer may still drop it (RFC 9260 §6.2.1).
     Acknowledged,
-    /// Given up, with its message.
-    Abandoned,
+    /// Given up, with its message. The payload is gone, of which there were so many bytes: the message may be large, and the peer slow to hear of that.
+    Abandoned {
+        length: u16,
+    },
 }
 
 /// A chunk that was sent.
@@ -48,6 +50,21 @@ struct Sent {
     packet: u64,
 }
 
+impl Sent {
+    /// The size of the payload, in bytes.
+    fn length(&self) -> usize {
+        match self.state {
+            State::Abandoned { length } => length.into(),
+            State::InFlight | State::Lost | State::Acknowledged => self.payload.len(),
+        }
+    }
+
+    fn abandon(&mut self) {
+        self.state = State::Abandoned { length: u16::try_from(self.length()).unwrap_or(u16::MAX) };
+        self.payload = Bytes::new();
+    }
+}
+
 /// What there is to know of a chunk that has come.
 struct Arrival {
     state: State,
@@ -61,7 +78,7 @@ impl Arrival {
     fn of(sent: &Sent) -> Self {
         Self {
             state: sent.state,
-            length: sent.payload.len(),
+            length: sent.length(),
             transmissions: sent.transmissions,
             at: sent.at,
             packet: sent.packet,
@@ -301,7 +318,7 @@ impl Transmission {
             let tsn = self.cumulative.next();
             self.cumulative = tsn;
             result.cumulative_advanced = true;
-            let length = sent.payload.len();
+            let length = sent.length();
             self.note_arrival(now, tsn, &Arrival::of(&sent), result);
             if sent.limit != Limit::Never && sent.label.place.ending {
                 self.limited.remove(&sent.message);
@@ -329,7 +346,7 @@ impl Transmission {
         match arrival.state {
             State::InFlight => self.leave_flight(arrival.length),
             State::Lost => drop(self.lost.remove(&tsn)),
-            State::Acknowledged | State::Abandoned => return,
+            State::Acknowledged | State::Abandoned { .. } => return,
         }
         result.bytes += self.size(arrival.length);
         let since = now - arrival.at;
@@ -463,7 +480,7 @@ impl Transmission {
         match self.get_mut(tsn).map(|sent| sent.state) {
             Some(State::InFlight) => self.lose(now, tsn),
             Some(State::Lost) => {}
-            Some(State::Acknowledged | State::Abandoned) | None => return false,
+            Some(State::Acknowledged | State::Abandoned { .. }) | None => return false,
         }
         true
     }
@@ -476,13 +493,13 @@ impl Transmission {
         while tsn <= last {
             let Some(sent) = self.get_mut(tsn) else { break };
             if sent.message == message {
-                let (state, length) = (sent.state, sent.payload.len());
-                sent.state = State::Abandoned;
+                let (state, length) = (sent.state, sent.length());
+                sent.abandon();
                 stream = Some(sent.label.stream);
                 match state {
                     State::InFlight => self.leave_flight(length),
                     State::Lost => drop(self.lost.remove(&tsn)),
-                    State::Acknowledged | State::Abandoned => {}
+                    State::Acknowledged | State::Abandoned { .. } => {}
                 }
             }
             tsn = tsn.next();
@@ -493,7 +510,7 @@ impl Transmission {
 
     /// What the peer may take for its cumulative TSN, if that is beyond what it has acknowledged (RFC 3758 §3.5 C1, C2).
     pub(super) fn forward_point(&mut self) -> Option<Tsn> {
-        while self.get_mut(self.advanced.next()).is_some_and(|sent| sent.state == State::Abandoned) {
+        while self.get_mut(self.advanced.next()).is_some_and(|sent| matches!(sent.state, State::Abandoned { .. })) {
             self.advanced = self.advanced.next();
         }
         (self.advanced > self.cumulative).then_some(self.advanced)

@@ -107,8 +107,8 @@ fn beginnings_of_messages_without_end_fill_the_window_by_their_number_and_end_th
         taken += 1;
     }
     assert_eq!(ends.lost(0).map(|failure| failure.reason), Some(SctpFailureReason::PeerMisbehaved));
-    // Each counts 128 bytes of the window.
-    assert_eq!(taken, SETTINGS.receive_window / 128 + 1);
+    // Each counts 256 bytes of the window.
+    assert_eq!(taken, SETTINGS.receive_window / 256 + 1);
 }
 
 #[test]
