@@ -2,6 +2,7 @@
 
 mod guard;
 mod patience;
+mod record_number;
 mod records;
 mod settings;
 #[cfg(feature = "simulation")]
@@ -21,6 +22,8 @@ pub(crate) use settings::{DtlsSettings, round_trip_bucket};
 
 /// What the library may put out while it hands over a certificate, which must fit whole: its receive queue times the largest datagram that it is given before.
 const HANDSHAKE_OUTPUT: usize = settings::RECEIVE_QUEUE * guard::MAX_HANDSHAKE_DATAGRAM;
+/// What it may put out at a time on an established session, at least.
+const MIN_OUTPUT: usize = 2048;
 /// Bytes that a record adds to its payload, at most: header 13, explicit nonce 8, tag 16 (RFC 6347, RFC 5288).
 pub(crate) const MAX_RECORD_OVERHEAD: usize = 37;
 
@@ -32,21 +35,21 @@ pub(crate) enum DtlsEvent {
     /// The handshake is complete.
     Connected,
     /// Application data.
-    Data(Plaintext),
+    Data(Written),
     /// The peer has closed the session.
     CloseNotify,
     /// The session has failed. Nothing will come any more.
     Failed(DtlsFailure),
 }
 
-/// What a record held, in the buffer into which the library wrote it.
+/// What the library has put out, in the buffer into which it wrote it: what a record held, or a datagram.
 #[derive(Debug)]
-pub(crate) struct Plaintext {
+pub(crate) struct Written {
     buffer: Vec<u8>,
     length: usize,
 }
 
-impl Plaintext {
+impl Written {
     pub(crate) fn bytes(&self) -> &[u8] {
         self.buffer.get(..self.length).unwrap_or_default()
     }
@@ -66,9 +69,8 @@ pub(crate) struct Dtls {
     settings: DtlsSettings,
     state: State,
     guard: Guard,
-    outgoing: VecDeque<Vec<u8>>,
-    /// Buffers of datagrams that were sent, to be used again.
-    spare: Vec<Vec<u8>>,
+    outgoing: VecDeque<Written>,
+    /// What the library writes into. On an established session it goes on to whoever reads it, and comes back.
     output: Vec<u8>,
     deadline: Option<Timestamp>,
     patience: Patience,
@@ -115,7 +117,6 @@ impl Dtls {
             state: State::AwaitClientHello(library_certificate),
             guard: Guard::new(role),
             outgoing: VecDeque::new(),
-            spare: Vec::new(),
             output: Vec::new(),
             deadline: None,
             patience: Patience::new(settings.retransmission_timeout),
@@ -322,23 +323,20 @@ impl Dtls {
 
     /// The next datagram to send, which stays.
     pub(crate) fn peek_datagram(&self) -> Option<&[u8]> {
-        self.outgoing.front().map(Vec::as_slice)
+        self.outgoing.front().map(Written::bytes)
     }
 
     /// Forgets the datagram that was peeked at.
     pub(crate) fn pop_datagram(&mut self) {
-        if let Some(mut datagram) = self.outgoing.pop_front()
-            && self.spare.is_empty()
-        {
-            datagram.clear();
-            self.spare.push(datagram);
+        if let Some(datagram) = self.outgoing.pop_front() {
+            self.take_back(datagram);
         }
     }
 
     /// Takes back the buffer of what was read, so that the next record needs no other.
-    pub(crate) fn take_back(&mut self, plaintext: Plaintext) {
-        if self.output.len() < plaintext.buffer.len() && matches!(self.state, State::Connected(_)) {
-            self.output = plaintext.buffer;
+    pub(crate) fn take_back(&mut self, written: Written) {
+        if self.output.len() < written.buffer.len() && matches!(self.state, State::Connected(_)) {
+            self.output = written.buffer;
         }
     }
 
@@ -367,7 +365,7 @@ impl Dtls {
     fn advance(&mut self, now: Timestamp, events: &mut Vec<DtlsEvent>) {
         let (needed, handshake) = match &self.state {
             State::Handshake(_) => (HANDSHAKE_OUTPUT, true),
-            State::Connected(_) => (self.settings.datagram_size.max(2048), false),
+            State::Connected(_) => (self.settings.datagram_size.max(MIN_OUTPUT), false),
             State::AwaitClientHello(_) | State::Over => return,
         };
         if self.output.len() < needed {
@@ -379,7 +377,7 @@ impl Dtls {
         }
     }
 
-    /// `lends` says whether plaintext may go on in the buffer in which it is. In a handshake the library needs that for certificates, and there is no second one.
+    /// `lends` says whether what was written may go on in the buffer in which it is. In a handshake the library needs that for certificates, and there is no second one.
     fn drain(&mut self, now: Timestamp, lends: bool, events: &mut Vec<DtlsEvent>) {
         loop {
             let (State::Handshake(engine) | State::Connected(engine)) = &mut self.state else {
@@ -393,11 +391,11 @@ impl Dtls {
                         self.cipher_suite = Some(suite);
                         self.suite_is_certain = true;
                     }
-                    let mut datagram = self.spare.pop().unwrap_or_default();
-                    datagram.extend_from_slice(packet);
-                    self.outgoing.push_back(datagram);
+                    let length = packet.len();
+                    let buffer = if lends { std::mem::take(&mut self.output) } else { packet.to_vec() };
+                    self.outgoing.push_back(Written { buffer, length });
                 }
-                Output::BufferTooSmall { needed } => self.output.resize(needed, 0),
+                Output::BufferTooSmall { needed } => self.output.resize(needed.max(MIN_OUTPUT), 0),
                 Output::Connected => {
                     if let State::Handshake(engine) = std::mem::replace(&mut self.state, State::Over) {
                         self.state = State::Connected(engine);
@@ -409,7 +407,7 @@ impl Dtls {
                     // The library has put it at the beginning.
                     let length = data.len();
                     let buffer = if lends { std::mem::take(&mut self.output) } else { data.to_vec() };
-                    events.push(DtlsEvent::Data(Plaintext { buffer, length }));
+                    events.push(DtlsEvent::Data(Written { buffer, length }));
                 }
                 Output::CloseNotify => events.push(DtlsEvent::CloseNotify),
                 Output::Timeout(instant) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use dimpl::crypto::{CryptoProvider, Dtls12CipherSuite, SupportedDtls12CipherSuite, aws_lc_rs};
 use dimpl::{Config, Error};
 
+use super::record_number;
 use crate::Entropy;
 
 /// TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 (RFC 7905)
@@ -113,7 +114,11 @@ pub(super) fn can_sign(entropy: Entropy, private_key: &[u8]) -> bool {
 }
 
 fn provider(entropy: Entropy) -> CryptoProvider {
-    let provider = CryptoProvider { cipher_suites: suites_by_preference(), ..aws_lc_rs::default_provider() };
+    let provider = CryptoProvider {
+        cipher_suites: suites_by_preference(),
+        dtls13_cipher_suites: record_number::suites(),
+        ..aws_lc_rs::default_provider()
+    };
     match entropy {
         Entropy::System => provider,
         #[cfg(feature = "simulation")]

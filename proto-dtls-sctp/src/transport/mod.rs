@@ -385,7 +385,8 @@ impl Machine for SecureTransport {
     fn poll_event(&mut self) -> Option<SecureEvent> {
         let event = self.channels.poll_event()?;
         // There is room for the next one now.
-        self.settle(self.latest, Vec::new());
+        let no_dtls_events = std::mem::take(&mut self.dtls_events);
+        self.settle(self.latest, no_dtls_events);
         Some(event)
     }
 
