@@ -15,6 +15,10 @@ pub(super) enum Ended {
     ShutDown,
     /// The peer broke a rule for which the association must end, with this cause.
     Violation(u16),
+    /// The chunk with this TSN carries nothing, for which the association must end.
+    NoUserData(u32),
+    /// Both sides have acknowledged that it is shut down (RFC 9260 §9.2).
+    ShutDownByBoth,
     /// Nothing that was sent is acknowledged.
     Unreachable,
 }
@@ -34,6 +38,16 @@ pub(super) trait Engine: Send {
 
     /// Whether the peer has begun to end the association in order: no message is taken any more.
     fn is_shut_down(&self) -> bool;
+
+    /// SHUTDOWN-ACK-SENT: whether SHUTDOWN COMPLETE is all that is missing.
+    fn awaits_shutdown_complete(&self) -> bool {
+        self.is_shut_down()
+    }
+
+    /// Sends SHUTDOWN ACK once more, if SHUTDOWN COMPLETE is all that is missing. Whether it is.
+    fn repeat_shutdown_ack(&mut self) -> bool {
+        false
+    }
 
     fn round_trip_time(&self) -> Option<Duration>;
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proto_machine::{Rng, Timestamp};
 
-use super::packet::{self, Chunk, Header, Parameter, chunk_type};
+use super::packet::{self, Chunk, Header, Parameter, cause, chunk_type};
 use super::retransmission::Retransmission;
 
 /// State cookies that are valid at a time; the oldest is forgotten for a new one.
@@ -34,6 +34,8 @@ const MAX_COOKIES: usize = 4;
 const COOKIE_LIFETIME: Duration = Duration::from_secs(60);
 /// Bytes of unrecognized parameters that are reported back.
 const MAX_UNRECOGNIZED: usize = 256;
+/// Bytes of a cookie behind which there is room for such a report.
+const MAX_REPORTED_COOKIE: usize = 512;
 /// RFC 9260 §3.3.2: a receiver window below this is an error.
 const MIN_WINDOW: u32 = 1500;
 
@@ -42,8 +44,13 @@ const ERROR_DETECTION_BY_DTLS: u32 = 1;
 
 /// Parameter types (RFC 9260 §3.3.2, RFC 3758 §3.1, RFC 5061 §4.2.7, RFC 9653 §4).
 mod parameter_type {
+    pub(super) const IPV4_ADDRESS: u16 = 5;
+    pub(super) const IPV6_ADDRESS: u16 = 6;
     pub(super) const STATE_COOKIE: u16 = 7;
     pub(super) const UNRECOGNIZED_PARAMETER: u16 = 8;
+    pub(super) const COOKIE_PRESERVATIVE: u16 = 9;
+    pub(super) const HOST_NAME_ADDRESS: u16 = 11;
+    pub(super) const SUPPORTED_ADDRESS_TYPES: u16 = 12;
     pub(super) const ZERO_CHECKSUM_ACCEPTABLE: u16 = 0x8001;
     pub(super) const SUPPORTED_EXTENSIONS: u16 = 0x8008;
     pub(super) const FORWARD_TSN_SUPPORTED: u16 = 0xC000;
@@ -70,6 +77,8 @@ pub(crate) struct Parameters {
     pub(crate) forward_tsn: bool,
     /// I-DATA (RFC 8260).
     pub(crate) interleaving: bool,
+    /// Partial reliability of what is interleaved (RFC 8260 §2.3.1).
+    pub(crate) interleaved_forward_tsn: bool,
     /// It takes packets whose checksum was left out, since DTLS protects them (RFC 9653).
     pub(crate) zero_checksum: bool,
 }
@@ -85,13 +94,14 @@ impl Parameters {
             initial_tsn: nonzero(rng),
             forward_tsn: true,
             interleaving: extensions.interleaving,
+            interleaved_forward_tsn: extensions.interleaving,
             zero_checksum: extensions.zero_checksum,
         }
     }
 
-    /// Reads the value of an INIT chunk. `None` if it must not be answered.
+    /// Reads the value of an INIT chunk. `None` if it cannot lead to an association.
     pub(crate) fn from_init(value: &[u8]) -> Option<Self> {
-        read(value).map(|received| received.parameters)
+        read(value).ok().map(|received| received.parameters)
     }
 
     /// The value of an INIT chunk that says this.
@@ -108,7 +118,10 @@ impl Parameters {
             extensions.push(chunk_type::FORWARD_TSN);
         }
         if self.interleaving {
-            extensions.extend([chunk_type::I_DATA, chunk_type::I_FORWARD_TSN]);
+            extensions.push(chunk_type::I_DATA);
+        }
+        if self.interleaved_forward_tsn {
+            extensions.push(chunk_type::I_FORWARD_TSN);
         }
         if self.zero_checksum {
             let method = ERROR_DETECTION_BY_DTLS.to_be_bytes();
@@ -126,55 +139,69 @@ impl Parameters {
 struct Received<'a> {
     parameters: Parameters,
     cookie: Option<&'a [u8]>,
-    /// Parameters to report back as unrecognized, encoded.
-    unrecognized: Vec<u8>,
+    /// Parameters to report back as unrecognized.
+    unrecognized: Vec<Parameter<'a>>,
 }
 
-/// Reads an INIT or INIT ACK. `None` if it must not be answered.
-fn read(value: &[u8]) -> Option<Received<'_>> {
-    let u16_at = |offset| packet::u16_at(value, offset);
-    let u32_at = |offset| packet::u32_at(value, offset);
-    let mut parameters = Parameters {
-        tag: u32_at(0)?,
-        window: u32_at(4)?,
-        outbound_streams: u16_at(8)?,
-        inbound_streams: u16_at(10)?,
-        initial_tsn: u32_at(12)?,
-        forward_tsn: false,
-        interleaving: false,
-        zero_checksum: false,
-    };
-    // RFC 9260 §3.3.2: none of these may be zero.
-    if parameters.tag == 0
-        || parameters.outbound_streams == 0
-        || parameters.inbound_streams == 0
-        || parameters.window < MIN_WINDOW
-    {
-        return None;
+/// Why an INIT or INIT ACK cannot lead to an association.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fault {
+    /// It cannot be read.
+    Malformed,
+    /// Its tag is 0.
+    NoTag,
+    /// It has this tag, and a window below 1500 bytes.
+    TinyWindow(u32),
+    /// It has this tag, and no streams in a direction.
+    NoStreams(u32),
+    /// It has this tag, and the name of a host, which RFC 9260 has abolished.
+    HostName(u32),
+}
+
+impl Fault {
+    /// The code of the cause that names it in an ABORT.
+    fn cause_code(self) -> u16 {
+        match self {
+            Self::HostName(_) => cause::UNRESOLVABLE_ADDRESS,
+            Self::Malformed | Self::NoTag | Self::TinyWindow(_) | Self::NoStreams(_) => {
+                cause::INVALID_MANDATORY_PARAMETER
+            }
+        }
     }
+}
+
+/// Reads an INIT or INIT ACK (RFC 9260 §3.3.2, §3.3.3).
+fn read(value: &[u8]) -> Result<Received<'_>, Fault> {
+    let mut parameters = read_fields(value)?;
+    let tag = parameters.tag;
     let mut cookie = None;
-    let mut unrecognized = Vec::new();
-    for parameter in packet::parameters(value.get(16..)?) {
-        let parameter = parameter?;
+    let mut unrecognized: Vec<Parameter<'_>> = Vec::new();
+    let mut reported = 0;
+    for parameter in packet::parameters(value.get(16..).unwrap_or_default()) {
+        let parameter = parameter.ok_or(Fault::Malformed)?;
         match parameter.kind {
             parameter_type::STATE_COOKIE => cookie = Some(parameter.value),
             parameter_type::FORWARD_TSN_SUPPORTED => parameters.forward_tsn = true,
             parameter_type::SUPPORTED_EXTENSIONS => {
                 parameters.forward_tsn |= parameter.value.contains(&chunk_type::FORWARD_TSN);
                 parameters.interleaving |= parameter.value.contains(&chunk_type::I_DATA);
+                parameters.interleaved_forward_tsn |= parameter.value.contains(&chunk_type::I_FORWARD_TSN);
             }
             parameter_type::ZERO_CHECKSUM_ACCEPTABLE => {
                 parameters.zero_checksum = packet::u32_at(parameter.value, 0) == Some(ERROR_DETECTION_BY_DTLS);
             }
+            parameter_type::HOST_NAME_ADDRESS => return Err(Fault::HostName(tag)),
+            // Known, and of no use: there are no addresses (RFC 8261 §6.1), and nobody asks for a longer life of cookies or reads what the other side has not understood.
+            parameter_type::IPV4_ADDRESS
+            | parameter_type::IPV6_ADDRESS
+            | parameter_type::UNRECOGNIZED_PARAMETER
+            | parameter_type::COOKIE_PRESERVATIVE
+            | parameter_type::SUPPORTED_ADDRESS_TYPES => {}
             kind => {
                 // RFC 9260 §3.2.1: the second highest bit asks for a report, the highest to go on behind it.
-                if kind & 0x4000 != 0 && unrecognized.len() + parameter.value.len() + 8 <= MAX_UNRECOGNIZED {
-                    let mut inner = Vec::new();
-                    packet::put_parameter(&mut inner, parameter);
-                    packet::put_parameter(
-                        &mut unrecognized,
-                        Parameter { kind: parameter_type::UNRECOGNIZED_PARAMETER, value: &inner },
-                    );
+                if kind & 0x4000 != 0 && reported + parameter.value.len() + 8 <= MAX_UNRECOGNIZED {
+                    reported += parameter.value.len() + 8;
+                    unrecognized.push(parameter);
                 }
                 if kind & 0x8000 == 0 {
                     break;
@@ -182,7 +209,56 @@ fn read(value: &[u8]) -> Option<Received<'_>> {
             }
         }
     }
-    Some(Received { parameters, cookie, unrecognized })
+    Ok(Received { parameters, cookie, unrecognized })
+}
+
+/// What every INIT and INIT ACK has.
+fn read_fields(value: &[u8]) -> Result<Parameters, Fault> {
+    let u16_at = |offset| packet::u16_at(value, offset).ok_or(Fault::Malformed);
+    let u32_at = |offset| packet::u32_at(value, offset).ok_or(Fault::Malformed);
+    let parameters = Parameters {
+        tag: u32_at(0)?,
+        window: u32_at(4)?,
+        outbound_streams: u16_at(8)?,
+        inbound_streams: u16_at(10)?,
+        initial_tsn: u32_at(12)?,
+        forward_tsn: false,
+        interleaving: false,
+        interleaved_forward_tsn: false,
+        zero_checksum: false,
+    };
+    // RFC 9260 §3.3.2: none of these may be zero.
+    if parameters.tag == 0 {
+        return Err(Fault::NoTag);
+    }
+    if parameters.outbound_streams == 0 || parameters.inbound_streams == 0 {
+        return Err(Fault::NoStreams(parameters.tag));
+    }
+    if parameters.window < MIN_WINDOW {
+        return Err(Fault::TinyWindow(parameters.tag));
+    }
+    Ok(parameters)
+}
+
+/// The parameters of INIT ACK that return those of INIT (RFC 9260 §3.2.2).
+fn put_unrecognized(bytes: &mut Vec<u8>, unrecognized: &[Parameter<'_>]) {
+    for &parameter in unrecognized {
+        let mut value = Vec::new();
+        packet::put_parameter(&mut value, parameter);
+        packet::put_parameter(bytes, Parameter { kind: parameter_type::UNRECOGNIZED_PARAMETER, value: &value });
+    }
+}
+
+/// The value of an ERROR that returns those of INIT ACK (RFC 9260 §3.3.10.8). Empty if there are none.
+fn unrecognized_report(unrecognized: &[Parameter<'_>]) -> Vec<u8> {
+    let (mut returned, mut report) = (Vec::new(), Vec::new());
+    for &parameter in unrecognized {
+        packet::put_parameter(&mut returned, parameter);
+    }
+    if !returned.is_empty() {
+        packet::put_parameter(&mut report, Parameter { kind: cause::UNRECOGNIZED_PARAMETERS, value: &returned });
+    }
+    report
 }
 
 /// A state cookie that was given out.
@@ -201,7 +277,13 @@ enum State {
     /// COOKIE-WAIT
     AwaitInitAck(Retransmission),
     /// COOKIE-ECHOED
-    AwaitCookieAck { peer: Parameters, cookie: Vec<u8>, retransmission: Retransmission },
+    AwaitCookieAck {
+        peer: Parameters,
+        cookie: Vec<u8>,
+        /// What to report behind it of the INIT ACK; may be empty.
+        report: Vec<u8>,
+        retransmission: Retransmission,
+    },
     /// ESTABLISHED and everything after it
     Established { peer: Parameters },
 }
@@ -222,6 +304,13 @@ pub(crate) enum Outcome {
     },
     /// The peer did not answer in time.
     TimedOut,
+    /// The peer has answered INIT with what cannot lead to an association, and is told so.
+    Refused {
+        /// The code of the cause.
+        cause_code: u16,
+        /// What is left to be sent.
+        abort: Bytes,
+    },
     /// An INIT came although the association is established. It was answered, nothing else (RFC 9260 §5.2.2).
     UnexpectedInit,
     /// The chunk was dropped: malformed, stale, forged, or not expected.
@@ -346,14 +435,19 @@ impl Handshake {
 
     /// Takes in INIT. The caller has checked that it stands alone in a packet with verification tag 0.
     pub(crate) fn handle_init(&mut self, now: Timestamp, value: &[u8]) -> Outcome {
-        let Some(Received { parameters: peer, unrecognized, .. }) = read(value) else {
-            return Outcome::Dropped;
+        let Received { parameters: peer, unrecognized, .. } = match read(value) {
+            Ok(received) => received,
+            Err(Fault::Malformed | Fault::NoTag) => return Outcome::Dropped,
+            Err(fault @ (Fault::TinyWindow(tag) | Fault::NoStreams(tag) | Fault::HostName(tag))) => {
+                self.queue(packet::abort(self.header_to(tag), fault.cause_code()));
+                return Outcome::Dropped;
+            }
         };
         let established = matches!(self.state, State::Established { .. });
         let cookie = self.issue_cookie(now, peer, established);
         let mut init_ack = Parameters { tag: cookie.local_tag, ..self.local }.to_init();
         packet::put_parameter(&mut init_ack, Parameter { kind: parameter_type::STATE_COOKIE, value: &cookie.value });
-        init_ack.extend_from_slice(&unrecognized);
+        put_unrecognized(&mut init_ack, &unrecognized);
         self.send(peer.tag, chunk_type::INIT_ACK, &init_ack);
         if established { Outcome::UnexpectedInit } else { Outcome::Unchanged }
     }
@@ -384,18 +478,47 @@ impl Handshake {
         let State::AwaitInitAck(retransmission) = &self.state else {
             return Outcome::Dropped;
         };
-        let Some(Received { parameters: peer, cookie: Some(cookie), .. }) = read(value) else {
-            return Outcome::Dropped;
+        let (peer, cookie, unrecognized) = match read(value) {
+            Ok(Received { parameters, cookie: Some(cookie), unrecognized }) => (parameters, cookie, unrecognized),
+            Ok(Received { parameters, cookie: None, .. }) => return self.refuse_without_cookie(parameters.tag),
+            Err(fault) => return self.refuse_init_ack(fault),
         };
+        let report = if cookie.len() <= MAX_REPORTED_COOKIE { unrecognized_report(&unrecognized) } else { Vec::new() };
         self.round_trip_time = retransmission.answered(now);
         let timeout = self.round_trip_time.map_or(self.initial_timeout, |time| (time * 2).max(self.initial_timeout));
         self.state = State::AwaitCookieAck {
             peer,
             cookie: cookie.to_vec(),
+            report,
             retransmission: Retransmission::start(now, timeout),
         };
         self.send_cookie_echo();
         Outcome::CookieEchoed(peer)
+    }
+
+    fn refuse_init_ack(&mut self, fault: Fault) -> Outcome {
+        let cause_code = fault.cause_code();
+        let abort =
+            |tag, flags| packet::abort_with(self.header_to(tag), flags, Parameter { kind: cause_code, value: &[] });
+        match fault {
+            Fault::Malformed => Outcome::Dropped,
+            Fault::NoTag => Outcome::Refused { cause_code, abort: abort(self.local.tag, packet::TAG_REFLECTED) },
+            Fault::NoStreams(tag) | Fault::HostName(tag) => Outcome::Refused { cause_code, abort: abort(tag, 0) },
+            // RFC 9260 §3.3.3: the state must not change.
+            Fault::TinyWindow(tag) => {
+                let abort = abort(tag, 0);
+                self.queue(abort);
+                Outcome::Dropped
+            }
+        }
+    }
+
+    /// RFC 9260 §5.1, §3.3.10.2: one parameter is missing, and which.
+    fn refuse_without_cookie(&self, tag: u32) -> Outcome {
+        let cause_code = cause::MISSING_MANDATORY_PARAMETER;
+        let [high, low] = parameter_type::STATE_COOKIE.to_be_bytes();
+        let missing = Parameter { kind: cause_code, value: &[0, 0, 0, 1, high, low] };
+        Outcome::Refused { cause_code, abort: packet::abort_with(self.header_to(tag), 0, missing) }
     }
 
     /// Takes in COOKIE ECHO (RFC 9260 §5.2.4 and its table 12).
@@ -441,9 +564,16 @@ impl Handshake {
         Outcome::Established(peer)
     }
 
+    /// Sends an ERROR with one cause.
+    pub(crate) fn report(&mut self, tag: u32, cause: Parameter<'_>) {
+        let mut value = Vec::new();
+        packet::put_parameter(&mut value, cause);
+        self.send(tag, chunk_type::ERROR, &value);
+    }
+
     /// Takes in ERROR. RFC 9260 §5.2.6: one that says that our cookie came too late has us ask for another.
     pub(crate) fn handle_error(&mut self, now: Timestamp, value: &[u8]) -> Outcome {
-        let is_stale = packet::first_cause(value) == Some(packet::cause::STALE_COOKIE);
+        let is_stale = packet::first_cause(value) == Some(cause::STALE_COOKIE);
         if !is_stale || !matches!(self.state, State::AwaitCookieAck { .. }) {
             return Outcome::Dropped;
         }
@@ -452,15 +582,24 @@ impl Handshake {
         Outcome::Unchanged
     }
 
+    /// Sends what answers a packet of no association.
+    pub(crate) fn send_answer(&mut self, answer: Bytes) {
+        self.queue(answer);
+    }
+
     fn send_init(&mut self) {
         // RFC 9260 §8.5.1: the verification tag of a packet with INIT is 0.
         self.send(0, chunk_type::INIT, &self.local.to_init());
     }
 
     fn send_cookie_echo(&mut self) {
-        if let State::AwaitCookieAck { peer, cookie, .. } = &self.state {
-            let packet = packet::single(self.header_to(peer.tag), chunk_type::COOKIE_ECHO, 0, cookie);
-            self.queue(packet);
+        if let State::AwaitCookieAck { peer, cookie, report, .. } = &self.state {
+            let mut writer = packet::Writer::new(self.header_to(peer.tag));
+            writer.chunk(Chunk { kind: chunk_type::COOKIE_ECHO, flags: 0, value: cookie });
+            if !report.is_empty() {
+                writer.chunk(Chunk { kind: chunk_type::ERROR, flags: 0, value: report });
+            }
+            self.queue(writer.finish());
         }
     }
 

@@ -22,6 +22,7 @@ mod chunk;
 mod engine;
 mod handshake;
 mod init_chunk;
+mod out_of_the_blue;
 pub(crate) mod packet;
 mod protocol;
 mod retransmission;
@@ -38,11 +39,8 @@ use association::Association;
 use engine::{Ended, Engine};
 use handshake::{Extensions, Handshake, Outcome, Parameters};
 pub use init_chunk::{InitChunk, InvalidInitChunk};
-use packet::{Chunk, Packet, cause, chunk_type};
+use packet::{Chunk, Packet, Parameter, TAG_REFLECTED, cause, chunk_type};
 pub(crate) use protocol::PayloadProtocol;
-
-/// The T bit of ABORT and SHUTDOWN COMPLETE: the verification tag is the sender's own (RFC 9260 §8.5.1).
-const TAG_REFLECTED: u8 = 1;
 
 /// What an association is told when it starts.
 #[derive(Clone, Copy, Debug)]
@@ -182,28 +180,32 @@ impl Sctp {
 
     /// Takes in a packet.
     pub(crate) fn handle_packet(&mut self, now: Timestamp, packet: &[u8], events: &mut Vec<SctpEvent>) {
-        if matches!(self.link, Link::Closed { .. }) {
-            return;
-        }
-        let packet = Packet::parse(packet).filter(|packet| self.is_ours(packet) && self.is_intact(packet));
+        let packet = Packet::parse(packet).filter(|packet| self.is_for_our_ports(packet) && self.is_intact(packet));
         let Some(packet) = packet else {
             self.counters.packets_dropped += 1;
             return;
         };
+        if self.is_out_of_the_blue(&packet) {
+            return self.answer_out_of_the_blue(&packet);
+        }
+        if !self.is_ours(&packet) {
+            self.counters.packets_dropped += 1;
+            return;
+        }
         let mut control = 0;
         if SETUP_CHUNKS.iter().any(|&kind| packet.has(kind)) {
-            for chunk in packet.chunks().filter(|chunk| is_control(chunk.kind)) {
+            let read = packet.chunks().take_while(|chunk| !packet::ends_packet(chunk.kind));
+            for chunk in read.filter(|chunk| is_control(chunk.kind)) {
                 control += 1;
-                self.handle_control(now, chunk, events);
+                let is_taken = self.handle_control(now, chunk, events);
+                if chunk.kind == chunk_type::COOKIE_ECHO && !is_taken {
+                    // RFC 9260 §5.1.5 2, 4: what rides behind a cookie that is not valid is dropped with it.
+                    return;
+                }
             }
         }
-        if control == 0 && matches!(self.link, Link::SettingUp | Link::Echoed { .. }) {
-            // RFC 9260 §6: DATA is sent in ESTABLISHED and the states of shutting down alone, so it tells that the other side has taken the COOKIE ECHO, and stands for a COOKIE ACK that was lost. The
-            // section lets it be discarded ("SHOULD"), which would have it sent again. An ERROR tells the opposite.
-            let outcome = match packet.chunks().find(|chunk| chunk.kind == chunk_type::ERROR) {
-                Some(error) => self.handshake.handle_error(now, error.value),
-                None => self.handshake.handle_cookie_ack(),
-            };
+        if control == 0 && self.is_setting_up() {
+            let outcome = self.handle_early(now, &packet);
             self.conclude(now, outcome, events);
         }
         let Link::Established(engine) = &mut self.link else {
@@ -216,18 +218,55 @@ impl Sctp {
         self.collect(events);
     }
 
-    /// Whether ports and verification tag are those of this association (RFC 9260 §8.5).
+    fn is_setting_up(&self) -> bool {
+        matches!(self.link, Link::SettingUp | Link::Echoed { .. })
+    }
+
+    /// Takes in a packet without chunks of the set-up while that goes on.
+    fn handle_early(&mut self, now: Timestamp, packet: &Packet<'_>) -> Outcome {
+        if packet.chunks().any(|chunk| SENT_WHEN_ESTABLISHED.contains(&chunk.kind)) {
+            // RFC 9260 §6: DATA and what belongs to it is sent in ESTABLISHED and the states of shutting down alone, so it tells that the other side has taken the COOKIE ECHO, and
+            // stands for a COOKIE ACK that was lost. The section lets it be discarded ("SHOULD"), which would have it sent again.
+            return self.handshake.handle_cookie_ack();
+        }
+        let error = packet.chunks().find(|chunk| chunk.kind == chunk_type::ERROR);
+        error.map_or(Outcome::Dropped, |error| self.handshake.handle_error(now, error.value))
+    }
+
+    /// Whether there is no association that a packet might belong to: not any more, or, for a SHUTDOWN ACK, not yet (RFC 9260 §8.5.1 E).
+    fn is_out_of_the_blue(&self, packet: &Packet<'_>) -> bool {
+        match &self.link {
+            Link::SettingUp | Link::Echoed { .. } => packet.has(chunk_type::SHUTDOWN_ACK),
+            Link::Established(_) => false,
+            Link::Closed { .. } => true,
+        }
+    }
+
+    /// A peer that has not heard of the end is told again.
+    fn answer_out_of_the_blue(&mut self, packet: &Packet<'_>) {
+        let Some(answer) = out_of_the_blue::answer(packet) else { return };
+        match &mut self.link {
+            Link::Closed { last_packet, .. } => {
+                last_packet.get_or_insert(answer);
+            }
+            Link::SettingUp | Link::Echoed { .. } | Link::Established(_) => self.handshake.send_answer(answer),
+        }
+    }
+
+    fn is_for_our_ports(&self, packet: &Packet<'_>) -> bool {
+        let header = packet.header;
+        header.source_port == self.settings.remote_port && header.destination_port == self.settings.local_port
+    }
+
+    /// Whether the verification tag is that of this association (RFC 9260 §8.5), and nothing stands beside what must stand alone (§6.10).
     fn is_ours(&self, packet: &Packet<'_>) -> bool {
         let header = packet.header;
-        if header.source_port != self.settings.remote_port || header.destination_port != self.settings.local_port {
-            return false;
-        }
         let alone = packet.chunk_count() == 1;
         if packet.has(chunk_type::INIT) {
             // RFC 9260 §3.3.2 and §8.5.1 A
             return alone && header.verification_tag == 0;
         }
-        if packet.has(chunk_type::INIT_ACK) && !alone {
+        if (packet.has(chunk_type::INIT_ACK) || packet.has(chunk_type::SHUTDOWN_COMPLETE)) && !alone {
             return false;
         }
         let may_be_reflected = packet.has(chunk_type::ABORT) || packet.has(chunk_type::SHUTDOWN_COMPLETE);
@@ -252,27 +291,35 @@ impl Sctp {
         may_be_zero && packet.checksum_is_zero() || packet.checksum_is_valid()
     }
 
-    fn handle_control(&mut self, now: Timestamp, chunk: Chunk<'_>, events: &mut Vec<SctpEvent>) {
+    /// Takes in a chunk that sets the association up or ends it. Whether it was not dropped.
+    fn handle_control(&mut self, now: Timestamp, chunk: Chunk<'_>, events: &mut Vec<SctpEvent>) -> bool {
         let outcome = match chunk.kind {
+            // RFC 9260 §9.2
+            chunk_type::INIT if self.repeat_shutdown_ack() => Outcome::Dropped,
             chunk_type::INIT => self.handshake.handle_init(now, chunk.value),
             chunk_type::INIT_ACK => self.handshake.handle_init_ack(now, chunk.value),
             chunk_type::COOKIE_ECHO => self.handshake.handle_cookie_echo(now, chunk.value),
             chunk_type::COOKIE_ACK => self.handshake.handle_cookie_ack(),
             // RFC 9260 §9.2: it only means something after SHUTDOWN ACK.
-            chunk_type::SHUTDOWN_COMPLETE if self.is_shutting_down() => {
+            chunk_type::SHUTDOWN_COMPLETE if self.awaits_shutdown_complete() => {
                 let failure = SctpFailure { cause_code: None, reason: SctpFailureReason::ShutDownByPeer };
-                return self.lose(failure, None, events);
+                self.lose(failure, None, events);
+                return true;
             }
-            chunk_type::ABORT => {
+            // RFC 9260 §3.3.7
+            chunk_type::ABORT if packet::parameters(chunk.value).all(|cause| cause.is_some()) => {
                 let failure = SctpFailure {
                     cause_code: packet::first_cause(chunk.value),
                     reason: SctpFailureReason::AbortedByPeer,
                 };
-                return self.lose(failure, None, events);
+                self.lose(failure, None, events);
+                return true;
             }
             _ => Outcome::Dropped,
         };
+        let is_taken = outcome != Outcome::Dropped;
         self.conclude(now, outcome, events);
+        is_taken
     }
 
     /// Carries out what a chunk has led to.
@@ -290,6 +337,15 @@ impl Sctp {
                 let failure = SctpFailure { cause_code: None, reason: SctpFailureReason::SetUpTimedOut };
                 let abort = self.handshake.header().map(|header| packet::abort(header, cause::USER_INITIATED_ABORT));
                 self.lose(failure, abort, events);
+            }
+            Outcome::Refused { cause_code, abort } => {
+                let failure = SctpFailure { cause_code: Some(cause_code), reason: SctpFailureReason::PeerMisbehaved };
+                self.lose(failure, Some(abort), events);
+            }
+            // RFC 9260 §5.2.4 A: the old association comes to its end first.
+            Outcome::Restarted { peer_tag } if self.repeat_shutdown_ack() => {
+                let cause = Parameter { kind: cause::COOKIE_RECEIVED_WHILE_SHUTTING_DOWN, value: &[] };
+                self.handshake.report(peer_tag, cause);
             }
             Outcome::Restarted { peer_tag } => {
                 // W3C knows no restart of an association: the new one is refused, the old one lost.
@@ -311,7 +367,7 @@ impl Sctp {
                 self.link = Link::Echoed { engine, peer_tag: peer.tag };
                 events.push(SctpEvent::Prepared { streams });
             }
-            None => self.misbehaved(cause::PROTOCOL_VIOLATION, events),
+            None => self.misbehaved(cause::PROTOCOL_VIOLATION, &[], events),
         }
     }
 
@@ -343,23 +399,38 @@ impl Sctp {
         matches!(&self.link, Link::Established(engine) if engine.is_shut_down())
     }
 
+    fn awaits_shutdown_complete(&self) -> bool {
+        matches!(&self.link, Link::Established(engine) if engine.awaits_shutdown_complete())
+    }
+
+    fn repeat_shutdown_ack(&mut self) -> bool {
+        if let Link::Established(engine) = &mut self.link { engine.repeat_shutdown_ack() } else { false }
+    }
+
     /// Moves what the association has to say to `events`, and ends it if it has ended itself.
     fn collect(&mut self, events: &mut Vec<SctpEvent>) {
         let Link::Established(engine) = &mut self.link else {
             return;
         };
         engine.collect(events);
-        let reason = match engine.ended() {
-            None => return,
-            Some(Ended::Violation(cause_code)) => return self.misbehaved(cause_code, events),
-            Some(Ended::ShutDown) => SctpFailureReason::ShutDownByPeer,
-            Some(Ended::Unreachable) => SctpFailureReason::PeerUnreachable,
+        let Some(ended) = engine.ended() else { return };
+        let (reason, last_packet) = match ended {
+            Ended::Violation(cause_code) => return self.misbehaved(cause_code, &[], events),
+            Ended::NoUserData(tsn) => return self.misbehaved(cause::NO_USER_DATA, &tsn.to_be_bytes(), events),
+            Ended::ShutDown => (SctpFailureReason::ShutDownByPeer, None),
+            Ended::ShutDownByBoth => {
+                let complete = |header| packet::single(header, chunk_type::SHUTDOWN_COMPLETE, 0, &[]);
+                (SctpFailureReason::ShutDownByPeer, self.handshake.header().map(complete))
+            }
+            Ended::Unreachable => (SctpFailureReason::PeerUnreachable, None),
         };
-        self.lose(SctpFailure { cause_code: None, reason }, None, events);
+        self.lose(SctpFailure { cause_code: None, reason }, last_packet, events);
     }
 
-    fn misbehaved(&mut self, cause_code: u16, events: &mut Vec<SctpEvent>) {
-        let abort = self.handshake.header().map(|header| packet::abort(header, cause_code));
+    /// The peer broke a rule, which an ABORT tells it, with what belongs to the cause.
+    fn misbehaved(&mut self, cause_code: u16, information: &[u8], events: &mut Vec<SctpEvent>) {
+        let cause = Parameter { kind: cause_code, value: information };
+        let abort = self.handshake.header().map(|header| packet::abort_with(header, 0, cause));
         let failure = SctpFailure { cause_code: Some(cause_code), reason: SctpFailureReason::PeerMisbehaved };
         self.lose(failure, abort, events);
     }
@@ -529,6 +600,17 @@ const SETUP_CHUNKS: [u8; 6] = [
     chunk_type::COOKIE_ACK,
     chunk_type::ABORT,
     chunk_type::SHUTDOWN_COMPLETE,
+];
+
+/// What an end only sends once the association is established on its side.
+const SENT_WHEN_ESTABLISHED: [u8; 7] = [
+    chunk_type::DATA,
+    chunk_type::SACK,
+    chunk_type::HEARTBEAT,
+    chunk_type::I_DATA,
+    chunk_type::RE_CONFIG,
+    chunk_type::FORWARD_TSN,
+    chunk_type::I_FORWARD_TSN,
 ];
 
 fn is_control(kind: u8) -> bool {

@@ -30,9 +30,14 @@ pub(crate) mod chunk_type {
 /// Causes of ERROR and ABORT (RFC 9260 §3.3.10).
 pub(crate) mod cause {
     pub(crate) const INVALID_STREAM_IDENTIFIER: u16 = 1;
+    pub(crate) const MISSING_MANDATORY_PARAMETER: u16 = 2;
     pub(crate) const STALE_COOKIE: u16 = 3;
+    pub(crate) const UNRESOLVABLE_ADDRESS: u16 = 5;
     pub(crate) const UNRECOGNIZED_CHUNK_TYPE: u16 = 6;
+    pub(crate) const INVALID_MANDATORY_PARAMETER: u16 = 7;
+    pub(crate) const UNRECOGNIZED_PARAMETERS: u16 = 8;
     pub(crate) const NO_USER_DATA: u16 = 9;
+    pub(crate) const COOKIE_RECEIVED_WHILE_SHUTTING_DOWN: u16 = 10;
     pub(crate) const RESTART_WITH_NEW_ADDRESSES: u16 = 11;
     pub(crate) const USER_INITIATED_ABORT: u16 = 12;
     pub(crate) const PROTOCOL_VIOLATION: u16 = 13;
@@ -287,10 +292,24 @@ pub(crate) fn begins_with(packet: &[u8], kind: u8) -> bool {
     packet.get(HEADER_SIZE) == Some(&kind)
 }
 
+/// The T bit of ABORT and SHUTDOWN COMPLETE: the verification tag is the sender's own (RFC 9260 §8.5.1).
+pub(crate) const TAG_REFLECTED: u8 = 1;
+
 /// An ABORT with one cause (RFC 9260 §3.3.7).
 pub(crate) fn abort(header: Header, cause_code: u16) -> Bytes {
-    let [high, low] = cause_code.to_be_bytes();
-    single(header, chunk_type::ABORT, 0, &[high, low, 0, 4])
+    abort_with(header, 0, Parameter { kind: cause_code, value: &[] })
+}
+
+/// An ABORT with one cause and what belongs to it. Causes are encoded as parameters are.
+pub(crate) fn abort_with(header: Header, flags: u8, cause: Parameter<'_>) -> Bytes {
+    let mut value = Vec::new();
+    put_parameter(&mut value, cause);
+    single(header, chunk_type::ABORT, flags, &value)
+}
+
+/// Whether a chunk of this type, which has no meaning here, ends the reading of its packet (RFC 9260 §3.2).
+pub(crate) fn ends_packet(kind: u8) -> bool {
+    kind & 0x80 == 0 && !matches!(kind, 0..=chunk_type::COOKIE_ACK | chunk_type::SHUTDOWN_COMPLETE | chunk_type::I_DATA)
 }
 
 /// The value of an ERROR about a cookie that came too late by so much (RFC 9260 §3.3.10.3).
@@ -327,13 +346,13 @@ pub(crate) fn parameters(mut bytes: &[u8]) -> impl Iterator<Item = Option<Parame
     })
 }
 
-/// Appends a parameter, padded.
+/// Appends a parameter, and pads what stands before it. The padding of the last one is that of the chunk, which does not count it (RFC 9260 §3.2).
 pub(crate) fn put_parameter(bytes: &mut Vec<u8>, parameter: Parameter<'_>) {
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
     let length = u16::try_from(4 + parameter.value.len()).unwrap_or(u16::MAX);
     bytes.extend_from_slice(&parameter.kind.to_be_bytes());
     bytes.extend_from_slice(&length.to_be_bytes());
     bytes.extend_from_slice(parameter.value);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
 }
 
 pub(crate) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
@@ -387,7 +406,7 @@ mod tests {
         let mut bytes = Vec::new();
         let first = Parameter { kind: 7, value: b"abc" };
         put_parameter(&mut bytes, first);
-        bytes.extend_from_slice(&[0, 8, 0, 200]);
+        bytes.extend_from_slice(&[0, 0, 8, 0, 200]);
         assert_eq!(parameters(&bytes).collect::<Vec<_>>(), [Some(first), None]);
     }
 

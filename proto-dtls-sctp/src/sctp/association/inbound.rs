@@ -156,6 +156,18 @@ impl Inbound {
         self.streams.entry(stream).next = sequence.into();
     }
 
+    /// A chunk counts as come, and nobody reads it.
+    pub(super) fn pass_over(&mut self, tsn: Tsn) -> Taken {
+        match self.tracker.judge(tsn) {
+            Arrival::Duplicate => Taken::Duplicate,
+            Arrival::Refused => Taken::Refused,
+            Arrival::New => {
+                self.tracker.insert(tsn);
+                Taken::New
+            }
+        }
+    }
+
     /// Takes in a fragment.
     pub(super) fn insert(&mut self, tsn: Tsn, data: &Data<'_>) -> Taken {
         match self.tracker.judge(tsn) {

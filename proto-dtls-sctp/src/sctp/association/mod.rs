@@ -133,6 +133,8 @@ enum Shutdown {
 #[derive(Debug)]
 struct Acknowledgement {
     is_due: bool,
+    /// Data has come: the first of it is acknowledged at once.
+    has_begun: bool,
     /// Packets with data since the last SACK.
     packets: usize,
     /// The window that the last SACK told, in bytes.
@@ -180,6 +182,8 @@ pub(super) struct Association {
     resets: Resets,
     answers: VecDeque<Answer>,
     heartbeat_due: bool,
+    /// When the HEARTBEAT was sent that is not answered yet.
+    heartbeat_sent: Option<Timestamp>,
     shutdown: Shutdown,
     shutdown_ack_due: bool,
     timers: TimerTable<Timer>,
@@ -222,7 +226,10 @@ impl Association {
             streams: inbound_streams.min(local.outbound_streams).min(peer.inbound_streams),
             inbound_streams,
             receive_window,
-            peer_forwards: peer.forward_tsn,
+            peer_forwards: match framing {
+                Framing::Plain => peer.forward_tsn,
+                Framing::Interleaved => peer.interleaved_forward_tsn,
+            },
             leaves_out_checksum: local.zero_checksum && peer.zero_checksum,
             heartbeat_interval: settings.heartbeat_interval,
             max_retransmissions: settings.max_retransmissions,
@@ -238,10 +245,11 @@ impl Association {
             is_probing: false,
             forwarded: None,
             forward_due: false,
-            acknowledgement: Acknowledgement { is_due: false, packets: 0, window: receive_window },
-            resets: Resets::new(local.initial_tsn, peer.initial_tsn),
+            acknowledgement: Acknowledgement { is_due: false, has_begun: false, packets: 0, window: receive_window },
+            resets: Resets::new(local.initial_tsn, peer.initial_tsn, inbound_streams),
             answers: VecDeque::new(),
             heartbeat_due: false,
+            heartbeat_sent: None,
             shutdown: Shutdown::NotBegun,
             shutdown_ack_due: false,
             timers,
@@ -275,6 +283,11 @@ impl Association {
                 false
             }
             chunk_type::FORWARD_TSN | chunk_type::I_FORWARD_TSN => {
+                if (chunk.kind == chunk_type::I_FORWARD_TSN) != (self.framing == Framing::Interleaved) {
+                    // RFC 8260 §2.3.1
+                    self.end(Ended::Violation(cause::PROTOCOL_VIOLATION));
+                    return true;
+                }
                 let Some(forward) = forward_tsn::read(self.framing, chunk) else { return true };
                 // RFC 3758 §3.6: one that brings nothing new is answered at once too.
                 self.acknowledgement.is_due = true;
@@ -288,7 +301,12 @@ impl Association {
                 self.handle_shutdown(now, tsn);
                 false
             }
-            // RFC 9260 §9.2: this side sends no SHUTDOWN, so that these answer nothing; and an ERROR is for the log.
+            // RFC 9260 §9.2
+            chunk_type::SHUTDOWN_ACK if self.shutdown == Shutdown::Acknowledged => {
+                self.end(Ended::ShutDownByBoth);
+                false
+            }
+            // This side sends no SHUTDOWN, so that it answers nothing; and an ERROR is for the log.
             chunk_type::SHUTDOWN_ACK | chunk_type::ERROR => true,
             _ => true,
         }
@@ -302,16 +320,19 @@ impl Association {
         };
         if data.payload.is_empty() {
             // RFC 9260 §3.3.10.9
-            self.end(Ended::Violation(cause::NO_USER_DATA));
-            return true;
-        }
-        if data.label.stream >= self.inbound_streams {
-            // RFC 9260 §6.5
-            self.end(Ended::Violation(cause::INVALID_STREAM_IDENTIFIER));
+            self.end(Ended::NoUserData(data.tsn));
             return true;
         }
         let tsn = self.inbound.tracker().cumulative().nearest(data.tsn);
         *immediate |= data.immediate;
+        if data.label.stream >= self.inbound_streams {
+            // RFC 9260 §6.5: acknowledged, reported and dropped.
+            *immediate = true;
+            if self.inbound.pass_over(tsn) == Taken::New {
+                self.answer(chunk_type::ERROR, &chunk::invalid_stream_report(data.label.stream));
+            }
+            return true;
+        }
         if self.resets.is_behind_deferred(data.label.stream, tsn) {
             return true;
         }
@@ -336,7 +357,9 @@ impl Association {
     fn note_data(&mut self, now: Timestamp, immediate: bool) {
         self.resets.review_deferred(&mut self.inbound, &mut self.outbound);
         self.acknowledgement.packets += 1;
-        if immediate || self.acknowledgement.packets >= SACK_EVERY {
+        // RFC 9260 §5.1: the first at once.
+        let is_first = !std::mem::replace(&mut self.acknowledgement.has_begun, true);
+        if immediate || is_first || self.acknowledgement.packets >= SACK_EVERY {
             self.acknowledgement.is_due = true;
             self.timers.clear(Timer::DelayedSack);
         } else if self.timers.get(Timer::DelayedSack).is_none() {
@@ -374,6 +397,8 @@ impl Association {
         }
         self.opening.acknowledged(self.transmission.cumulative());
         self.put_opening_timer();
+        // RFC 9260 §7.2.1: what ends a recovery acknowledges what was sent before and in it, and lets nothing grow either.
+        let in_recovery = self.recovery.is_some();
         if self.recovery.is_some_and(|end| self.transmission.cumulative() >= end) {
             self.recovery = None;
         }
@@ -381,7 +406,7 @@ impl Association {
             bytes: acknowledged.bytes,
             in_flight: acknowledged.in_flight,
             cumulative_advanced: acknowledged.cumulative_advanced,
-            in_recovery: self.recovery.is_some(),
+            in_recovery,
         });
         if acknowledged.found_lost && self.recovery.is_none() {
             self.recovery = Some(self.transmission.last());
@@ -432,18 +457,26 @@ impl Association {
     }
 
     fn handle_heartbeat_ack(&mut self, now: Timestamp, value: &[u8]) -> bool {
-        let moment = chunk::heartbeat_moment(value).map(Timestamp::from_nanos).filter(|&moment| moment <= now);
-        match (self.heartbeat_interval, moment) {
-            (Some(_), Some(moment)) => {
-                self.round_trip.confirm();
-                self.round_trip.measure(now - moment);
-                false
-            }
-            _ => true,
+        let moment = chunk::heartbeat_moment(value).map(Timestamp::from_nanos);
+        let Some(sent) = self.heartbeat_sent.take_if(|sent| Some(*sent) == moment) else { return true };
+        self.round_trip.confirm();
+        self.round_trip.measure(now - sent);
+        false
+    }
+
+    /// What waits for an answer has waited for too long (RFC 9260 §6.3.3 E2, §8.1).
+    fn note_expiry(&mut self) {
+        self.round_trip.back_off();
+        if self.max_retransmissions.is_some_and(|limit| self.round_trip.expirations() > limit) {
+            self.end(Ended::Unreachable);
         }
     }
 
     fn set_request_timer(&mut self, now: Timestamp, timer: RequestTimer) {
+        if timer != RequestTimer::Leave {
+            // RFC 6525 §5.2.7 H2: a peer that answers is there, even if it is not ready yet.
+            self.round_trip.confirm();
+        }
         match timer {
             RequestTimer::Leave => {}
             RequestTimer::Restart => self.timers.set(Timer::Reconfiguration, now + self.round_trip.timeout()),
@@ -469,9 +502,15 @@ impl Association {
                 self.round_trip.back_off();
                 self.resets.handle_timeout();
             }
-            Timer::Shutdown => self.shutdown_ack_due = true,
+            Timer::Shutdown => {
+                self.note_expiry();
+                self.shutdown_ack_due = true;
+            }
             Timer::ShutdownGuard => self.end(Ended::ShutDown),
             Timer::Heartbeat => {
+                if self.heartbeat_sent.take().is_some() {
+                    self.note_expiry();
+                }
                 // RFC 9260 §8.3: only on an idle path.
                 self.heartbeat_due = !self.transmission.is_outstanding();
                 if let Some(interval) = self.heartbeat_interval {
@@ -486,13 +525,12 @@ impl Association {
         if !self.transmission.is_outstanding() {
             return;
         }
-        self.round_trip.back_off();
         // RFC 9260 §6.1 A: a peer that is slow to read is not away, and the path is not congested.
-        if !self.is_probing {
+        if self.is_probing {
+            self.round_trip.back_off();
+        } else {
+            self.note_expiry();
             self.congestion.on_timeout();
-            if self.max_retransmissions.is_some_and(|limit| self.round_trip.expirations() > limit) {
-                self.end(Ended::Unreachable);
-            }
         }
         self.recovery = None;
         self.fast_retransmit = false;
@@ -528,14 +566,14 @@ impl Association {
         chunk.kind & 0x80 != 0
     }
 
-    /// Whether a chunk type is known in this association.
-    fn is_known(&self, kind: u8) -> bool {
+    /// Whether a chunk type is known, but for those of data.
+    fn is_known(kind: u8) -> bool {
         match kind {
-            chunk_type::I_DATA | chunk_type::I_FORWARD_TSN => self.framing == Framing::Interleaved,
             0..=chunk_type::COOKIE_ACK
             | chunk_type::SHUTDOWN_COMPLETE
             | chunk_type::RE_CONFIG
-            | chunk_type::FORWARD_TSN => true,
+            | chunk_type::FORWARD_TSN
+            | chunk_type::I_FORWARD_TSN => true,
             _ => false,
         }
     }
@@ -559,13 +597,16 @@ impl Engine for Association {
         let mut has_data = false;
         let mut immediate = self.inbound.tracker().has_gaps();
         for chunk in packet.chunks().filter(|chunk| !is_control(chunk.kind)) {
-            if chunk.kind == self.framing.chunk_type() {
+            if chunk.kind == self.framing.chunk_type() && self.is_shut_down() {
+                // RFC 9260 §6: data is received in ESTABLISHED alone; a peer sends SHUTDOWN when all of its own is acknowledged.
+                skipped += 1;
+            } else if chunk.kind == self.framing.chunk_type() {
                 has_data = true;
                 skipped += u64::from(self.handle_data(&chunk, &mut immediate));
-            } else if chunk.kind == chunk_type::DATA {
+            } else if matches!(chunk.kind, chunk_type::DATA | chunk_type::I_DATA) {
                 // RFC 8260 §2.2.1: all of it is interleaved, or none.
                 self.end(Ended::Violation(cause::PROTOCOL_VIOLATION));
-            } else if self.is_known(chunk.kind) {
+            } else if Self::is_known(chunk.kind) {
                 skipped += u64::from(self.handle_chunk(now, &chunk));
             } else {
                 skipped += 1;
@@ -597,6 +638,16 @@ impl Engine for Association {
 
     fn is_shut_down(&self) -> bool {
         self.shutdown != Shutdown::NotBegun
+    }
+
+    fn awaits_shutdown_complete(&self) -> bool {
+        self.shutdown == Shutdown::Acknowledged
+    }
+
+    fn repeat_shutdown_ack(&mut self) -> bool {
+        let awaits = self.awaits_shutdown_complete();
+        self.shutdown_ack_due |= awaits;
+        awaits
     }
 
     fn round_trip_time(&self) -> Option<Duration> {

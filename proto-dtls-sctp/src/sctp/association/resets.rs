@@ -76,6 +76,8 @@ pub(super) enum RequestTimer {
 /// All streams that are on their way to the next owner.
 #[derive(Debug)]
 pub(super) struct Resets {
+    /// How many streams the peer may send on.
+    inbound_streams: u16,
     streams: BTreeMap<u16, Sides>,
     wanted: BTreeSet<u16>,
     request: Option<Request>,
@@ -91,8 +93,9 @@ pub(super) struct Resets {
 
 impl Resets {
     /// RFC 6525 §4.1: the first request of each side has the number of its first TSN.
-    pub(super) fn new(initial_tsn: u32, initial_tsn_of_peer: u32) -> Self {
+    pub(super) fn new(initial_tsn: u32, initial_tsn_of_peer: u32, inbound_streams: u16) -> Self {
         Self {
+            inbound_streams,
             streams: BTreeMap::new(),
             wanted: BTreeSet::new(),
             request: None,
@@ -180,11 +183,9 @@ impl Resets {
                     self.handle_request(number, last_tsn, streams, inbound, outbound);
                 }
                 Reconfiguration::Unserved(number) => {
-                    if number == self.expected {
-                        self.expected = self.expected.wrapping_add(1);
-                        self.last_outcome = Outcome::Denied;
+                    if self.is_next(number) {
+                        self.refuse(number, Outcome::Denied);
                     }
-                    self.respond(number, Outcome::Denied);
                 }
             }
         }
@@ -197,6 +198,25 @@ impl Resets {
         }
     }
 
+    /// Whether a request is the next one. If it is not, it is answered.
+    fn is_next(&mut self, number: u32) -> bool {
+        if number == self.expected.wrapping_sub(1) && self.last_outcome != Outcome::BadSequenceNumber {
+            // It comes again: its response was lost.
+            self.respond(number, self.last_outcome);
+        } else if number != self.expected {
+            self.respond(number, Outcome::BadSequenceNumber);
+        }
+        number == self.expected
+    }
+
+    /// The next request changes nothing.
+    fn refuse(&mut self, number: u32, outcome: Outcome) {
+        self.deferred = None;
+        self.expected = self.expected.wrapping_add(1);
+        self.last_outcome = outcome;
+        self.respond(number, outcome);
+    }
+
     fn handle_request(
         &mut self,
         number: u32,
@@ -205,12 +225,11 @@ impl Resets {
         inbound: &mut Inbound,
         outbound: &mut Outbound,
     ) {
-        if number == self.expected.wrapping_sub(1) && self.last_outcome != Outcome::BadSequenceNumber {
-            // It comes again: its response was lost.
-            return self.respond(number, self.last_outcome);
+        if !self.is_next(number) {
+            return;
         }
-        if number != self.expected {
-            return self.respond(number, Outcome::BadSequenceNumber);
+        if streams.iter().any(|&stream| stream >= self.inbound_streams) {
+            return self.refuse(number, Outcome::Failed);
         }
         let last_tsn = inbound.tracker().cumulative().nearest(last_tsn);
         if last_tsn > inbound.tracker().cumulative() {

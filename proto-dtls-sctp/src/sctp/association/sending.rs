@@ -43,6 +43,7 @@ impl Association {
         }
         if self.heartbeat_due && put_heartbeat(builder, now.as_nanos()) {
             self.heartbeat_due = false;
+            self.heartbeat_sent = Some(now);
         }
     }
 

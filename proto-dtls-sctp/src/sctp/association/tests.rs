@@ -39,6 +39,7 @@ fn parameters(tag: u32, interleaving: bool, initial_tsn: u32) -> Parameters {
         initial_tsn,
         forward_tsn: true,
         interleaving,
+        interleaved_forward_tsn: interleaving,
         zero_checksum: true,
     }
 }

@@ -121,6 +121,8 @@ pub(super) struct Transmission {
     payload_in_flight: usize,
     /// The number of the packet that is being written.
     packet: u64,
+    /// There is a chunk in it.
+    packet_is_used: bool,
     /// The number of the last packet that is known to have come.
     highest_packet: u64,
     /// Up to here, chunks that were sent once were looked at for losses.
@@ -151,6 +153,7 @@ impl Transmission {
             in_flight: 0,
             payload_in_flight: 0,
             packet: 0,
+            packet_is_used: false,
             highest_packet: 0,
             examined: cumulative,
             sent_again: VecDeque::new(),
@@ -210,9 +213,9 @@ impl Transmission {
         self.chunks.get_mut(index)
     }
 
-    /// What is sent from here on is in another packet.
+    /// What is sent from here on is in another packet. Those without data are not counted: none of them is acknowledged, and none is a miss.
     pub(super) fn begin_packet(&mut self) {
-        self.packet += 1;
+        self.packet += u64::from(std::mem::take(&mut self.packet_is_used));
     }
 
     /// A fragment is sent for the first time.
@@ -233,6 +236,7 @@ impl Transmission {
             at: now,
             packet: self.packet,
         });
+        self.packet_is_used = true;
         let sent = self.chunks.back()?;
         Some(Data { tsn: tsn.wire(), label: sent.label, immediate: false, payload: &sent.payload })
     }
@@ -266,6 +270,7 @@ impl Transmission {
         self.in_flight += self.size(length);
         self.payload_in_flight += length;
         let packet = self.packet;
+        self.packet_is_used = true;
         self.sent_again.push_back((packet, tsn));
         let sent = self.get_mut(tsn)?;
         sent.packet = packet;

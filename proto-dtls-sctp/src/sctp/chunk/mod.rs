@@ -34,6 +34,17 @@ pub(super) fn heartbeat_moment(value: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*heartbeat_info(value)?.first_chunk()?))
 }
 
+/// The value of an ERROR that names a stream which does not exist (RFC 9260 §3.3.10.1).
+pub(super) fn invalid_stream_report(stream: u16) -> Vec<u8> {
+    let [high, low] = stream.to_be_bytes();
+    let mut value = Vec::new();
+    packet::put_parameter(
+        &mut value,
+        packet::Parameter { kind: packet::cause::INVALID_STREAM_IDENTIFIER, value: &[high, low, 0, 0] },
+    );
+    value
+}
+
 /// The value of an ERROR that returns an unrecognized chunk, or its beginning (RFC 9260 §3.3.10.6).
 pub(super) fn unrecognized_chunk_report(chunk: &Chunk<'_>) -> Vec<u8> {
     let mut returned = vec![chunk.kind, chunk.flags];

@@ -122,12 +122,12 @@ fn data_that_is_not_interleaved_ends_an_interleaved_association() {
 }
 
 #[test]
-fn interleaved_data_that_was_not_negotiated_is_an_unknown_chunk() {
+fn interleaved_data_that_was_not_negotiated_ends_the_association() {
     let mut ends = Ends::established(SETTINGS);
     let packet = fragment(&ends, 0, beginning(3, 0), b"x");
     ends.give(0, &packet);
-    assert_eq!(kinds(&flight(&mut ends, 0)), [chunk_type::ERROR]);
-    assert_eq!(ends.lost(0), None);
+    assert_eq!(kinds(&flight(&mut ends, 0)), [chunk_type::ABORT]);
+    assert_eq!(ends.lost(0).and_then(|failure| failure.cause_code), Some(cause::PROTOCOL_VIOLATION));
 }
 
 #[test]

@@ -305,19 +305,13 @@ fn a_peer_that_shuts_down_in_order_is_let_go() {
 fn a_violation_is_answered_with_an_abort_that_names_it() {
     let mut ends = Ends::established(SETTINGS);
     let header = ends.header_to(0);
-    let mut data = vec![0; 12];
-    data[5] = 200;
-    data.push(1);
-    ends.give(0, &packet::single(header, chunk_type::DATA, 3, &data));
-    let expected =
-        SctpFailure { cause_code: Some(cause::INVALID_STREAM_IDENTIFIER), reason: SctpFailureReason::PeerMisbehaved };
+    // Without user data.
+    ends.give(0, &packet::single(header, chunk_type::DATA, 3, &[0; 12]));
+    let expected = SctpFailure { cause_code: Some(cause::NO_USER_DATA), reason: SctpFailureReason::PeerMisbehaved };
     assert_eq!(ends.lost(0), Some(expected));
     let abort = ends.ends[0].poll_packet(ends.now, &mut ends.events[0]).unwrap();
     let (_, chunks) = packet::parse(&abort).unwrap();
-    assert_eq!(
-        (chunks[0].kind, packet::first_cause(chunks[0].value)),
-        (chunk_type::ABORT, Some(cause::INVALID_STREAM_IDENTIFIER))
-    );
+    assert_eq!((chunks[0].kind, packet::first_cause(chunks[0].value)), (chunk_type::ABORT, Some(cause::NO_USER_DATA)));
 }
 
 #[test]
