@@ -514,6 +514,7 @@ mod tests {
         let mut channels = DataChannels::new(ChannelLimits {
             max_channels: STREAMS,
             max_receive_message_size: 1 << 10,
+            receive_window: 1 << 20,
             send_buffer: 1 << 20,
             total_send_buffer: 1 << 20,
             send_window: 1 << 20,

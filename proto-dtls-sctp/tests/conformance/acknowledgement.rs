@@ -145,7 +145,7 @@ fn duplicates_are_reported_at_once_and_not_delivered_again() {
 fn a_fragment_that_comes_twice_is_a_duplicate() {
     let mut peer = begun();
     let first = Data { flags: B_BIT, ..message(1, 1, 1, b"part") }.chunk();
-    peer.sends(&[first.clone()]);
+    peer.sends(std::slice::from_ref(&first));
     peer.sends(&[first]);
     assert_eq!(peer.expect_sack().duplicates, [Tester::tsn(1)]);
 }

@@ -354,16 +354,19 @@ fn unknown_parameters_of_init_of_class_10_are_skipped_in_silence() {
     assert_eq!(reported(&list), [owned(SKIPPED_AND_REPORTED)]);
 }
 
+/// Types and values.
+type ListOfParameters<'a> = &'a [(u16, &'a [u8])];
+
 #[test]
 fn unknown_parameters_of_init_ack_are_reported_behind_the_cookie_echo_by_their_class() {
-    let cases: [(&[(u16, &[u8])], &[(u16, &[u8])]); 5] = [
-        (&[SKIPPED_IN_SILENCE], &[]),
-        (&[STOPS, SKIPPED_AND_REPORTED], &[]),
-        (&[SKIPPED_AND_REPORTED, SKIPPED_IN_SILENCE, SKIPPED_AND_REPORTED], &[SKIPPED_AND_REPORTED; 2]),
-        (&[STOPS_AND_REPORTED, SKIPPED_AND_REPORTED], &[STOPS_AND_REPORTED]),
-        (&[(0xC0CD, &[5; 3])], &[(0xC0CD, &[5; 3])]),
+    let cases: [[ListOfParameters<'_>; 2]; 5] = [
+        [&[SKIPPED_IN_SILENCE], &[]],
+        [&[STOPS, SKIPPED_AND_REPORTED], &[]],
+        [&[SKIPPED_AND_REPORTED, SKIPPED_IN_SILENCE, SKIPPED_AND_REPORTED], &[SKIPPED_AND_REPORTED; 2]],
+        [&[STOPS_AND_REPORTED, SKIPPED_AND_REPORTED], &[STOPS_AND_REPORTED]],
+        [&[(0xC0CD, &[5; 3])], &[(0xC0CD, &[5; 3])]],
     ];
-    for (parameters, expected) in cases {
+    for [parameters, expected] in cases {
         let mut peer = Tester::cookie_wait(PLAIN);
         let answer = parameters
             .iter()

@@ -568,14 +568,14 @@ impl Association {
 
     /// Whether a chunk type is known, but for those of data.
     fn is_known(kind: u8) -> bool {
-        match kind {
+        matches!(
+            kind,
             0..=chunk_type::COOKIE_ACK
-            | chunk_type::SHUTDOWN_COMPLETE
-            | chunk_type::RE_CONFIG
-            | chunk_type::FORWARD_TSN
-            | chunk_type::I_FORWARD_TSN => true,
-            _ => false,
-        }
+                | chunk_type::SHUTDOWN_COMPLETE
+                | chunk_type::RE_CONFIG
+                | chunk_type::FORWARD_TSN
+                | chunk_type::I_FORWARD_TSN
+        )
     }
 
     /// Tells the peer that there is room again, if it was told that there was little.
