@@ -33,7 +33,7 @@ use bytes::Bytes;
 use proto_machine::{Deadline, Seed, Timestamp};
 
 use crate::sctp::{OutgoingMessage, PayloadProtocol, Sctp, SctpEvent, SctpSettings};
-use crate::{Reliability, SctpBackend, SctpFailure};
+use crate::{InitChunk, Reliability, SctpBackend, SctpFailure};
 
 /// Settings of one end.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +77,33 @@ impl Default for BareConfig {
     }
 }
 
+impl BareConfig {
+    /// What an end that begins with this seed says about itself.
+    #[must_use]
+    pub fn init_chunk(&self, seed: Seed) -> InitChunk {
+        self.settings().init_chunk(seed.into_rng())
+    }
+
+    fn settings(&self) -> SctpSettings {
+        SctpSettings {
+            local_port: 5000,
+            remote_port: 5000,
+            packet_size: self.packet_size.max(crate::SecureTransportConfig::MIN_DATAGRAM_SIZE),
+            receive_window: self.receive_window,
+            max_receive_message_size: self.max_message_size,
+            streams: self.streams.max(1),
+            retransmission_timeout: Duration::from_millis(500),
+            set_up_time_limit: None,
+            round_trip_time: self.round_trip_time,
+            backend: self.backend,
+            interleaving: self.interleaving,
+            zero_checksum: self.zero_checksum,
+            heartbeat_interval: self.heartbeat_interval,
+            max_retransmissions: self.max_retransmissions,
+        }
+    }
+}
+
 /// What has happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BareEvent {
@@ -108,24 +135,16 @@ impl BareAssociation {
     /// Begins to set up the association, on ports 5000.
     #[must_use]
     pub fn new(now: Timestamp, config: BareConfig, seed: Seed) -> Self {
-        let settings = SctpSettings {
-            local_port: 5000,
-            remote_port: 5000,
-            packet_size: config.packet_size.max(crate::SecureTransportConfig::MIN_DATAGRAM_SIZE),
-            receive_window: config.receive_window,
-            max_receive_message_size: config.max_message_size,
-            streams: config.streams.max(1),
-            retransmission_timeout: Duration::from_millis(500),
-            set_up_time_limit: None,
-            round_trip_time: config.round_trip_time,
-            backend: config.backend,
-            interleaving: config.interleaving,
-            zero_checksum: config.zero_checksum,
-            heartbeat_interval: config.heartbeat_interval,
-            max_retransmissions: config.max_retransmissions,
-        };
-        let sctp = Sctp::start(now, settings, seed.into_rng());
+        let sctp = Sctp::start(now, config.settings(), seed.into_rng());
         Self { sctp, events: Vec::new(), ready: VecDeque::new() }
+    }
+
+    /// An association that is established from the start (draft-hancke-tsvwg-snap-00 §6): the peer has what [`BareConfig::init_chunk`] says of the same seed, and this is the peer's.
+    #[must_use]
+    pub fn agreed(now: Timestamp, config: BareConfig, seed: Seed, peer: InitChunk) -> Self {
+        let mut events = Vec::new();
+        let sctp = Sctp::start_agreed(now, config.settings(), peer, seed.into_rng(), &mut events);
+        Self { sctp, events, ready: VecDeque::new() }
     }
 
     /// Takes in a packet.
