@@ -63,9 +63,9 @@ impl Make {
         !matches!(self, Self::Dcsctp { .. })
     }
 
-    /// Whether the peer may reset a stream while messages are still to be sent on it. Version 0.1.16 of `dcsctp` then waits for the end of one that is under way, and waits for ever if
-    /// its lifetime ends first, which only interleaved ones have here.
-    pub(crate) fn may_be_interrupted(self) -> bool {
+    /// Whether a stream may be reset and used again after messages on it were given up. Version 0.1.16 of `dcsctp`, interleaved, waits for ever to reset a stream on which the lifetime of a
+    /// message has ended that was under way; and a fragment that comes behind the I-FORWARD-TSN that gives up its message stays with it, over a reset, and ends up in another message.
+    pub(crate) fn may_use_streams_again(self) -> bool {
         self != Self::Dcsctp { interleaving: true }
     }
 
