@@ -58,8 +58,8 @@ pub struct SecureTransportConfig {
     pub send_buffer: usize,
     /// The same over all channels. Default: 64 MiB.
     pub total_send_buffer: usize,
-    /// Bytes handed to SCTP and not yet acknowledged, over all channels, each message counted with 64 more, after which channels wait. The last message may exceed it.
-    /// Default: 1 MiB.
+    /// Bytes handed to SCTP and not yet acknowledged, over all channels, each message counted with 64 more, after which channels wait. The last message may exceed it, and
+    /// so may 2 KiB of each channel, which wait for no large message of another. Default: 1 MiB.
     pub send_window: usize,
     /// The most channels at a time, and the streams offered in INIT. The ids of channels lie below it. At least 1. Default: 1024.
     pub max_channels: u16,
@@ -133,11 +133,12 @@ impl SecureTransportConfig {
     ///
     /// - three times `total_send_buffer`, since a message of one byte takes more than what it counts;
     /// - nine times `send_window`, for the same reason, and since a message stays whole until the last of it is acknowledged;
-    /// - three times `max_send_message_size`, by which each of these may be exceeded.
+    /// - three times `max_send_message_size`, by which each of these may be exceeded;
+    /// - 16 KiB for each of `max_channels`.
     #[must_use]
     pub fn send_memory_bound(&self) -> usize {
         let waiting = self.total_send_buffer.saturating_mul(3);
-        let sent = self.send_window.saturating_mul(9);
+        let sent = self.send_window.saturating_mul(9).saturating_add(usize::from(self.max_channels) * 16 * KIB);
         waiting.saturating_add(sent).saturating_add(self.max_send_message_size.saturating_mul(3))
     }
 }

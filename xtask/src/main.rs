@@ -7,6 +7,7 @@ mod corpus;
 mod fuzz;
 mod install;
 mod sim;
+mod sim_sctp;
 mod sim_setup;
 mod steps;
 mod tidy;

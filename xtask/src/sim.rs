@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::sim_setup;
 use crate::steps::{cargo, run};
+use crate::{sim_sctp, sim_setup};
 
 #[derive(Subcommand)]
 pub(crate) enum Simulation {
@@ -14,6 +14,8 @@ pub(crate) enum Simulation {
     Nat(NatOptions),
     /// How long connections take to come about, layer by layer, with and without loss
     Setup(sim_setup::SetupOptions),
+    /// Our SCTP with itself and with others, over links that lose, duplicate and reorder: every message by its contract
+    Sctp(sim_sctp::SctpOptions),
 }
 
 #[derive(Args)]
@@ -43,6 +45,7 @@ pub(crate) fn sim(root: &Path, simulation: &Simulation) -> Result<()> {
     match simulation {
         Simulation::Nat(options) => nat(root, options),
         Simulation::Setup(options) => sim_setup::setup(root, options),
+        Simulation::Sctp(options) => sim_sctp::sctp(root, options),
     }
 }
 

@@ -17,12 +17,18 @@ use crate::{SecureEvent, SendError, UnknownChannel};
 const MESSAGE_COST: usize = 64;
 /// What a channel of priority 1 may hand over in a turn, in bytes: 2 KiB for the least priority that channels have, 16 KiB for the highest.
 const CREDIT_UNIT: usize = 16;
+/// What each stream may have with SCTP whatever others have, in bytes, each message counted with its cost. SCTP lets streams take turns: what is there waits for no large message.
+const OWN_SHARE: usize = 2048;
 
 /// What all channels together have to send.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
     /// Channels with waiting messages, in the order of their turns.
     turns: VecDeque<ChannelKey>,
+    /// Whose turn was interrupted when the window was full, and goes on.
+    interrupted: Option<ChannelKey>,
+    /// Channels that may hand over something within their own share.
+    prompt: VecDeque<ChannelKey>,
     /// Bytes of all waiting messages, and their cost.
     bytes: usize,
     cost: usize,
@@ -122,6 +128,9 @@ impl DataChannels {
         channel.statistics.messages_sent += 1;
         channel.statistics.bytes_sent += length as u64;
         channel.buffered += length;
+        if channel.waiting.is_empty() {
+            self.sending.prompt.push_back(key);
+        }
         channel.waiting.push_back(Waiting { protocol, payload: message.payload, since: now });
         self.sending.bytes += length;
         self.sending.cost += added;
@@ -159,7 +168,7 @@ impl DataChannels {
         }
     }
 
-    /// Hands to SCTP what the window permits: messages in turns by priority, then resets.
+    /// Hands to SCTP what the window permits: a little of each channel, messages in turns by priority, then resets.
     pub(crate) fn flush(&mut self, now: Timestamp, sctp: &mut Sctp, sctp_events: &mut Vec<SctpEvent>) {
         if !matches!(self.link, Link::Up { .. }) {
             return;
@@ -168,6 +177,9 @@ impl DataChannels {
             // No stream is reset any more: the end of the association closes all channels.
             self.resets.clear();
             return;
+        }
+        while let Some(key) = self.sending.prompt.pop_front() {
+            self.hand_over_own_share(now, key, sctp);
         }
         while self.sending.window_used < self.limits.send_window {
             let Some(key) = self.sending.turns.pop_front() else { break };
@@ -186,6 +198,11 @@ impl DataChannels {
             sending.unacknowledged = sending.unacknowledged.saturating_sub(handed_over.unacknowledged);
             sending.window_used = sending.window_used.saturating_sub(handed_over.cost());
             handed_over.settle(sctp.buffered(stream));
+            if let Some(&key) = self.by_stream.get(&stream)
+                && self.channels.get(&key).is_some_and(|channel| !channel.waiting.is_empty())
+            {
+                sending.prompt.push_back(key);
+            }
             if handed_over.unacknowledged > 0 {
                 sending.unacknowledged += handed_over.unacknowledged;
                 sending.window_used += handed_over.cost();
@@ -195,10 +212,24 @@ impl DataChannels {
         }
     }
 
+    /// Lets a channel hand over messages while the share of its stream is not used up.
+    fn hand_over_own_share(&mut self, now: Timestamp, key: ChannelKey, sctp: &mut Sctp) {
+        while let Some(channel) = self.channels.get(&key)
+            && let Some(stream) = channel.id
+            && let Some(next) = channel.waiting.front()
+            && self.sending.handed_over.get(&stream).map_or(0, HandedOver::cost) + cost(next) <= OWN_SHARE
+        {
+            let Some(message) = self.take_waiting(key) else { return };
+            self.hand_over(now, key, message, sctp);
+        }
+    }
+
     /// Lets a channel hand over messages for its credit, or without regard to it if it is alone.
     fn take_turn(&mut self, now: Timestamp, key: ChannelKey, sctp: &mut Sctp) {
         let alone = self.sending.turns.is_empty();
-        if let Some(channel) = self.channels.get_mut(&key) {
+        if self.sending.interrupted.take() != Some(key)
+            && let Some(channel) = self.channels.get_mut(&key)
+        {
             channel.credit += usize::from(channel.options.priority.value()) * CREDIT_UNIT;
         }
         while self.sending.window_used < self.limits.send_window {
@@ -217,8 +248,13 @@ impl DataChannels {
 
     fn end_turn(&mut self, key: ChannelKey) {
         let Some(channel) = self.channels.get_mut(&key) else { return };
-        if !channel.waiting.is_empty() {
-            self.sending.turns.push_back(key);
+        if let Some(next) = channel.waiting.front() {
+            if channel.credit >= next.payload.len().max(1) {
+                self.sending.interrupted = Some(key);
+                self.sending.turns.push_front(key);
+            } else {
+                self.sending.turns.push_back(key);
+            }
             return;
         }
         channel.in_turn = false;

@@ -58,20 +58,45 @@ impl Make {
         }
     }
 
-    pub(crate) fn start(self, now: Timestamp, seed: u64, window: u32) -> Box<dyn End> {
+    /// Whether it resets a stream behind all that was handed over for it. `dcsctp` drops what it has not begun to send.
+    pub(crate) fn resets_behind_data(self) -> bool {
+        !matches!(self, Self::Dcsctp { .. })
+    }
+
+    /// Whether a stream may be reset and used again after messages on it were given up. Version 0.1.16 of `dcsctp`, interleaved, waits for ever to reset a stream on which the lifetime of a
+    /// message has ended that was under way; and a fragment that comes behind the I-FORWARD-TSN that gives up its message stays with it, over a reset, and ends up in another message.
+    pub(crate) fn may_use_streams_again(self) -> bool {
+        self != Self::Dcsctp { interleaving: true }
+    }
+
+    /// The settings of what is ours.
+    fn config(self, window: u32) -> Option<BareConfig> {
         let config = BareConfig { receive_window: window, streams: 64, ..BareConfig::default() };
-        let seed = Seed::from_number(seed);
         match self {
-            Self::Own { interleaving, zero_checksum } => {
-                let config = BareConfig { interleaving, zero_checksum, ..config };
-                Box::new(Bare::new(BareAssociation::new(now, config, seed)))
-            }
-            Self::SctpProto => {
-                let config = BareConfig { backend: SctpBackend::SctpProto, ..config };
-                Box::new(Bare::new(BareAssociation::new(now, config, seed)))
-            }
-            Self::Dcsctp { interleaving } => Box::new(Foreign::new(now, interleaving, window)),
+            Self::Own { interleaving, zero_checksum } => Some(BareConfig { interleaving, zero_checksum, ..config }),
+            Self::SctpProto => Some(BareConfig { backend: SctpBackend::SctpProto, ..config }),
+            Self::Dcsctp { .. } => None,
         }
+    }
+
+    pub(crate) fn start(self, now: Timestamp, seed: u64, window: u32) -> Box<dyn End> {
+        match self {
+            Self::Dcsctp { interleaving } => Box::new(Foreign::new(now, interleaving, window)),
+            Self::Own { .. } | Self::SctpProto => {
+                let config = self.config(window).unwrap();
+                Box::new(Bare::new(BareAssociation::new(now, config, Seed::from_number(seed))))
+            }
+        }
+    }
+
+    /// Both are ours, and know from the start what the other one would say in INIT.
+    pub(crate) fn start_agreed(makes: [Self; 2], now: Timestamp, seeds: [u64; 2], window: u32) -> [Box<dyn End>; 2] {
+        let configs = makes.map(|make| make.config(window).expect("only what is ours can agree in advance"));
+        [0, 1].map(|index| -> Box<dyn End> {
+            let seed = |index: usize| Seed::from_number(seeds[index]);
+            let peer = configs[1 - index].init_chunk(seed(1 - index));
+            Box::new(Bare::new(BareAssociation::described(now, configs[index], seed(index), peer)))
+        })
     }
 }
 
@@ -85,7 +110,9 @@ struct Bare {
 
 impl Bare {
     fn new(association: BareAssociation) -> Self {
-        Self { association, readable: VecDeque::new(), free: VecDeque::new(), up: false, lost: false }
+        let mut this = Self { association, readable: VecDeque::new(), free: VecDeque::new(), up: false, lost: false };
+        this.take_events();
+        this
     }
 
     fn take_events(&mut self) {

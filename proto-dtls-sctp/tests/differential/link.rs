@@ -32,6 +32,8 @@ pub(crate) enum Opening {
     Both,
     /// Only this end: the INITs of the other one are lost.
     Only(usize),
+    /// Nobody: the descriptions have said it (draft-hancke-tsvwg-snap-00).
+    Agreed,
 }
 
 pub(crate) struct Pair {
@@ -56,7 +58,11 @@ impl Pair {
         let now = Timestamp::from_millis(1);
         Self {
             now,
-            ends: [0, 1].map(|index| makes[index].start(now, seed * 2 + index as u64, window)),
+            ends: if opening == Opening::Agreed {
+                Make::start_agreed(makes, now, [seed * 2, seed * 2 + 1], window)
+            } else {
+                [0, 1].map(|index| makes[index].start(now, seed * 2 + index as u64, window))
+            },
             faults,
             rng: Seed::from_number(seed).child("link").into_rng(),
             opening,

@@ -1,6 +1,8 @@
 //! Our SCTP, `sctp-proto` and `dcsctp` against each other, over links that lose, duplicate and reorder, in virtual time.
 
 #[cfg(test)]
+mod campaign;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod end;

@@ -426,6 +426,9 @@ fn channels_are_counted_and_their_messages_too() {
     }
 }
 
+/// The size of a message that waits for the window, in bytes: more than a channel may hand over whatever others have.
+const BEYOND_OWN_SHARE: usize = 3000;
+
 #[test]
 fn messages_on_many_channels_are_dropped_each_when_its_own_lifetime_ends() {
     let mut pair = Pair::with_configs(14, Path::default(), |_, config| config.send_window = 1);
@@ -442,7 +445,7 @@ fn messages_on_many_channels_are_dropped_each_when_its_own_lifetime_ends() {
     let sent = pair.now;
     for round in 0..2 {
         for channel in channels {
-            pair.send(LEFT, channel, Message::text("x"));
+            pair.send(LEFT, channel, Message::binary(vec![7; BEYOND_OWN_SHARE]));
         }
         pair.rest(Duration::from_millis(50 * (1 - round)));
     }
@@ -455,7 +458,8 @@ fn messages_on_many_channels_are_dropped_each_when_its_own_lifetime_ends() {
         let statistics = transport.statistics();
         assert_eq!(statistics.expired_messages, dropped, "after {at} ms");
         let waiting: usize = transport.channels().map(|(_, channel)| channel.buffered_amount).sum();
-        assert_eq!([waiting, statistics.send_buffer_used], [8 - usize::try_from(dropped).unwrap(); 2], "after {at} ms");
+        let expected = (8 - usize::try_from(dropped).unwrap()) * BEYOND_OWN_SHARE;
+        assert_eq!([waiting, statistics.send_buffer_used], [expected; 2], "after {at} ms");
     }
 }
 
@@ -467,7 +471,7 @@ fn closing_a_channel_forgets_when_its_messages_would_have_been_dropped() {
     let reliability = Reliability::MaxPacketLifetime(Duration::from_millis(100));
     let [left, right] = pair.open(DataChannelOptions { reliability, ..DataChannelOptions::new("label") });
     pair.send(LEFT, blocker, Message::text("in flight"));
-    pair.send(LEFT, left, Message::text("waits"));
+    pair.send(LEFT, left, Message::binary(vec![7; BEYOND_OWN_SHARE]));
     pair.ends[RIGHT].transport.close_channel(pair.now, right).unwrap();
     pair.rest(Duration::from_secs(5));
     assert_eq!(pair.state(LEFT, left), DataChannelState::Closed);

@@ -7,13 +7,15 @@ use super::reassembly::{Inserted, Message, Reassembly, cost};
 use super::stream_map::StreamMap;
 use super::tracker::{Arrival, Tracker};
 use crate::queue::release_if_empty;
-use crate::sctp::chunk::data::{Data, Framing};
+use crate::sctp::chunk::data::{Data, Framing, Label};
 use crate::sctp::chunk::forward_tsn::ForwardTsn;
 use crate::sctp::chunk::tsn::Tsn;
 
 /// How far a message may be ahead of the one that is next, in a space of so many numbers: half of it (RFC 9260 §1.6).
 const HALF_OF_16_BITS: u32 = 1 << 15;
 const HALF_OF_32_BITS: u32 = 1 << 31;
+/// How many messages of a stream may be under way at most: each has a TSN that a gap block can name (RFC 9260 §3.3.4).
+const MAX_UNDER_WAY: u32 = 1 << 16;
 
 /// What a chunk with data has led to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +38,8 @@ struct Stream {
     /// Whole ordered messages that wait for one before them.
     waiting: BTreeMap<u64, Message>,
     readable: VecDeque<Message>,
+    /// The last unordered message that the peer has given up. Only I-FORWARD-TSN tells.
+    given_up: Option<u32>,
     /// The peer has reset its side.
     reset: Option<Reset>,
     /// Nobody reads what comes until the peer resets its side.
@@ -59,6 +63,17 @@ impl Stream {
             Framing::Interleaved => (sequence.wrapping_sub(next), HALF_OF_32_BITS),
         };
         (distance <= half).then(|| self.next + u64::from(distance))
+    }
+
+    /// Whether a fragment belongs to a message that is over already: it was overtaken by the I-FORWARD-TSN that says so, and nothing will ever come to complete it (RFC 8260 §2.3.1).
+    fn is_over(&self, label: &Label, framing: Framing) -> bool {
+        match framing {
+            Framing::Plain => false,
+            Framing::Interleaved if label.unordered => {
+                self.given_up.is_some_and(|last| last.wrapping_sub(label.sequence) < MAX_UNDER_WAY)
+            }
+            Framing::Interleaved => self.ahead(label.sequence, framing).is_none(),
+        }
     }
 
     /// Makes readable what is next.
@@ -175,7 +190,8 @@ impl Inbound {
             Arrival::Refused => return Taken::Refused,
             Arrival::New => {}
         }
-        let discards = self.streams.get(data.label.stream).is_some_and(|stream| stream.discards);
+        let stream = self.streams.get(data.label.stream);
+        let discards = stream.is_some_and(|stream| stream.discards || stream.is_over(&data.label, self.framing));
         if !discards && self.used() + cost(data.payload.len()) > self.window {
             // RFC 9260 §6.2: what fills a gap may make room. All else comes again, unless nothing that is here can ever be read.
             let fills = tsn <= self.tracker.highest();
@@ -242,6 +258,9 @@ impl Inbound {
             if self.framing == Framing::Interleaved {
                 self.reassembly.skip(skipped.stream, skipped.unordered, skipped.sequence);
             }
+            if skipped.unordered {
+                self.streams.entry(skipped.stream).given_up = Some(skipped.sequence);
+            }
             // A stream without a message has nothing that waits; what it has to skip is known when one comes.
             if !skipped.unordered {
                 self.skip(skipped.stream, skipped.sequence);
@@ -303,6 +322,7 @@ impl Inbound {
     pub(super) fn reset(&mut self, stream: u16) -> bool {
         let entry = self.streams.entry(stream);
         entry.next = 0;
+        entry.given_up = None;
         entry.discards = false;
         let waiting: usize =
             std::mem::take(&mut entry.waiting).into_values().map(|message| cost(message.payload.len())).sum();
@@ -322,5 +342,67 @@ impl Inbound {
         } else if entry.is_readable() {
             self.news.push(stream);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sctp::chunk::data::Place;
+    use crate::sctp::chunk::forward_tsn;
+    use crate::sctp::packet::{Chunk, chunk_type};
+
+    const STREAM: u16 = 3;
+
+    fn inbound() -> Inbound {
+        Inbound::new(Framing::Interleaved, 16, 1, 1 << 20, 1 << 16)
+    }
+
+    fn give(inbound: &mut Inbound, tsn: u32, label: Label) -> Taken {
+        let number = inbound.tracker().cumulative().nearest(tsn);
+        inbound.insert(number, &Data { tsn, label, immediate: false, payload: &[7; 1000] })
+    }
+
+    /// Gives up a message and all before it, up to a TSN.
+    fn give_up(inbound: &mut Inbound, tsn: u32, unordered: bool, sequence: u32) {
+        let mut value = tsn.to_be_bytes().to_vec();
+        value.extend_from_slice(&STREAM.to_be_bytes());
+        value.extend_from_slice(&[0, unordered.into()]);
+        value.extend_from_slice(&sequence.to_be_bytes());
+        let chunk = Chunk { kind: chunk_type::I_FORWARD_TSN, flags: 0, value: &value };
+        assert!(inbound.forward(&forward_tsn::read(Framing::Interleaved, &chunk).unwrap()));
+    }
+
+    fn label(unordered: bool, sequence: u32, fragment: u32) -> Label {
+        let place = Place { beginning: fragment == 0, ending: fragment == 1 };
+        Label { stream: STREAM, unordered, place, sequence, protocol: 53, fragment }
+    }
+
+    #[test]
+    fn a_fragment_that_comes_behind_the_end_of_its_message_is_not_kept() {
+        for unordered in [false, true] {
+            let mut inbound = inbound();
+            give_up(&mut inbound, 1, unordered, 5);
+            for sequence in [5, 4] {
+                assert_eq!(give(&mut inbound, 10 - sequence, label(unordered, sequence, 1)), Taken::New);
+            }
+            assert_eq!((inbound.used(), inbound.tracker().contains(Tsn::first(5))), (0, true));
+            for (tsn, fragment) in [(7, 0), (8, 1)] {
+                assert_eq!(give(&mut inbound, tsn, label(unordered, 6, fragment)), Taken::New);
+            }
+            assert_eq!(inbound.read(STREAM).map(|(message, _)| message.payload.len()), Some(2000));
+        }
+    }
+
+    #[test]
+    fn what_was_given_up_before_a_reset_says_nothing_about_the_messages_behind_it() {
+        let mut inbound = inbound();
+        give_up(&mut inbound, 1, true, 5);
+        assert!(inbound.reset(STREAM));
+        inbound.release(STREAM);
+        for (tsn, fragment) in [(2, 0), (3, 1)] {
+            assert_eq!(give(&mut inbound, tsn, label(true, 5, fragment)), Taken::New);
+        }
+        assert_eq!(inbound.read(STREAM).map(|(message, _)| message.payload.len()), Some(2000));
     }
 }
