@@ -68,6 +68,8 @@ pub(crate) struct Parameters {
     pub(crate) initial_tsn: u32,
     /// Partial reliability (RFC 3758).
     pub(crate) forward_tsn: bool,
+    /// Stream reset (RFC 6525).
+    pub(crate) reconfiguration: bool,
     /// I-DATA (RFC 8260).
     pub(crate) interleaving: bool,
     /// It takes packets whose checksum was left out, since DTLS protects them (RFC 9653).
@@ -84,6 +86,7 @@ impl Parameters {
             inbound_streams: streams,
             initial_tsn: nonzero(rng),
             forward_tsn: true,
+            reconfiguration: true,
             interleaving: extensions.interleaving,
             zero_checksum: extensions.zero_checksum,
         }
@@ -102,7 +105,10 @@ impl Parameters {
         value.extend_from_slice(&self.outbound_streams.to_be_bytes());
         value.extend_from_slice(&self.inbound_streams.to_be_bytes());
         value.extend_from_slice(&self.initial_tsn.to_be_bytes());
-        let mut extensions = vec![chunk_type::RE_CONFIG];
+        let mut extensions = Vec::new();
+        if self.reconfiguration {
+            extensions.push(chunk_type::RE_CONFIG);
+        }
         if self.forward_tsn {
             packet::put_parameter(&mut value, Parameter { kind: parameter_type::FORWARD_TSN_SUPPORTED, value: &[] });
             extensions.push(chunk_type::FORWARD_TSN);
@@ -141,6 +147,7 @@ fn read(value: &[u8]) -> Option<Received<'_>> {
         inbound_streams: u16_at(10)?,
         initial_tsn: u32_at(12)?,
         forward_tsn: false,
+        reconfiguration: false,
         interleaving: false,
         zero_checksum: false,
     };
@@ -161,6 +168,7 @@ fn read(value: &[u8]) -> Option<Received<'_>> {
             parameter_type::FORWARD_TSN_SUPPORTED => parameters.forward_tsn = true,
             parameter_type::SUPPORTED_EXTENSIONS => {
                 parameters.forward_tsn |= parameter.value.contains(&chunk_type::FORWARD_TSN);
+                parameters.reconfiguration |= parameter.value.contains(&chunk_type::RE_CONFIG);
                 parameters.interleaving |= parameter.value.contains(&chunk_type::I_DATA);
             }
             parameter_type::ZERO_CHECKSUM_ACCEPTABLE => {
@@ -288,6 +296,14 @@ impl Handshake {
 
     pub(crate) fn local(&self) -> Parameters {
         self.local
+    }
+
+    /// What the peer says about itself, once the association is established.
+    pub(crate) fn peer(&self) -> Option<Parameters> {
+        match &self.state {
+            State::AwaitInitAck(_) | State::AwaitCookieAck { .. } => None,
+            State::Established { peer } => Some(*peer),
+        }
     }
 
     /// Whether a tag was offered in an INIT ACK whose cookie may still come.
