@@ -113,4 +113,21 @@ class LongRun {
   }
 }
 
+/** Two ends of a channel of the browser with itself, to compare with. */
+async function withItself() {
+  const [one, other] = [new RTCPeerConnection(), new RTCPeerConnection()];
+  one.onicecandidate = ({ candidate }) => other.addIceCandidate(candidate);
+  other.onicecandidate = ({ candidate }) => one.addIceCandidate(candidate);
+  const sender = new LongRun(one.createDataChannel("sink"));
+  const announced = new Promise((resolve) => (other.ondatachannel = ({ channel }) => resolve(new LongRun(channel))));
+  await one.setLocalDescription();
+  await other.setRemoteDescription(one.localDescription);
+  await other.setLocalDescription();
+  await one.setRemoteDescription(other.localDescription);
+  const receiver = await announced;
+  if (sender.channel.readyState !== "open") await sender.event("open");
+  return [sender, receiver];
+}
+
 window.LongRun = LongRun;
+window.withItself = withItself;

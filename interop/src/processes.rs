@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 pub struct Usage {
     /// Processor time, that of all its threads.
     pub processor_time: Duration,
-    /// Bytes of memory at the moment.
+    /// Bytes of memory at the moment; of what it shares with others, its share.
     pub memory: u64,
     /// The most that they have ever been.
     pub peak_memory: u64,
@@ -28,11 +28,11 @@ pub fn usage(process: u32) -> Result<Usage> {
     };
     let (stat, status) = (read("stat")?, read("status")?);
     let ticks = Stat::parse(&stat).context("the form of stat")?.ticks;
-    let memory = |name: &str| kibibytes(&status, name).map_or(0, |kibibytes| kibibytes * 1024);
+    let bytes = |text: &str, name: &str| kibibytes(text, name).map_or(0, |kibibytes| kibibytes * 1024);
     Ok(Usage {
         processor_time: Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64),
-        memory: memory("VmRSS:"),
-        peak_memory: memory("VmHWM:"),
+        memory: bytes(&read("smaps_rollup")?, "Pss:"),
+        peak_memory: bytes(&status, "VmHWM:"),
     })
 }
 
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn this_process_has_used_memory_and_is_a_child_of_its_parent() {
         let here = usage(std::process::id()).unwrap();
-        assert!(here.memory > 0 && here.peak_memory >= here.memory, "{here:?}");
+        assert!(here.memory > 0 && here.peak_memory > 0, "{here:?}");
         assert_eq!(parents().get(&std::process::id()), Some(&std::os::unix::process::parent_id()));
     }
 }

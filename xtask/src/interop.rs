@@ -25,6 +25,9 @@ pub(crate) struct LongOptions {
     /// Bytes of each message [default: 65536]
     #[arg(long)]
     message: Option<u64>,
+    /// Have each browser flood itself as well, to compare with
+    #[arg(long)]
+    reference: bool,
     /// Install nothing: say what is missing and stop
     #[arg(long)]
     no_install: bool,
@@ -42,11 +45,11 @@ pub(crate) fn interop(root: &Path, Interop::Long(options): &Interop) -> Result<(
 impl LongOptions {
     /// As the program itself takes them.
     fn words(&self) -> Vec<String> {
-        let Self { browser, bytes, message, .. } = self;
+        let Self { browser, bytes, message, reference, .. } = self;
         let number = |number: &Option<u64>| number.map(|number| number.to_string());
         let options = [("--browser", browser.clone()), ("--bytes", number(bytes)), ("--message", number(message))];
         let given = options.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?]));
-        given.flatten().collect()
+        reference.then(|| "--reference".to_owned()).into_iter().chain(given.flatten()).collect()
     }
 }
 
@@ -56,9 +59,9 @@ mod tests {
 
     #[test]
     fn options_that_are_not_given_are_left_to_the_program() {
-        let nothing = LongOptions { browser: None, bytes: None, message: None, no_install: true };
+        let nothing = LongOptions { browser: None, bytes: None, message: None, reference: false, no_install: true };
         assert!(nothing.words().is_empty());
-        let options = LongOptions { browser: Some("firefox".to_owned()), bytes: Some(5), ..nothing };
-        assert_eq!(options.words(), ["--browser", "firefox", "--bytes", "5"]);
+        let options = LongOptions { browser: Some("firefox".to_owned()), bytes: Some(5), reference: true, ..nothing };
+        assert_eq!(options.words(), ["--reference", "--browser", "firefox", "--bytes", "5"]);
     }
 }

@@ -35,6 +35,9 @@ struct RunOptions {
     /// Bytes of each message
     #[arg(long, default_value_t = 65_536)]
     message: u64,
+    /// Have the browser flood itself as well, to compare with
+    #[arg(long)]
+    reference: bool,
 }
 
 #[derive(ValueEnum, Clone, Copy)]
@@ -103,15 +106,19 @@ async fn flood_each_way(kind: BrowserKind, options: &RunOptions) -> Result<()> {
         let costs = Costs::now(process)?.since(before);
         let seconds = report.seconds;
         println!(
-            "{}: {:.1} MB/s ({} bytes in {seconds:.1} s), intact and in order, CRC-32C {}; CPU s: peer {:.1}, browser {:.1}; memory of the browser {} MiB at most",
+            "{}: {:.1} MB/s ({} bytes in {seconds:.1} s), intact and in order, CRC-32C {}; CPU s: peer {:.1}, browser {:.1}; memory of the browser {} MiB, at most {}",
             direction.name(),
             options.bytes as f64 / 1e6 / seconds,
             options.bytes,
             report.crc32c,
             costs.peer.processor_time.as_secs_f64(),
             costs.browser.processor_time.as_secs_f64(),
+            before.browser.memory >> 20,
             browser_memory >> 20,
         );
+    }
+    if options.reference {
+        flood_itself(&browser, options).await?;
     }
     let peak = usage(process)?.peak_memory;
     println!("memory of the peer: {:.1} MiB at most", peak as f64 / f64::from(1 << 20));
@@ -119,6 +126,29 @@ async fn flood_each_way(kind: BrowserKind, options: &RunOptions) -> Result<()> {
     peer.command(&json!({ "cmd": "close" })).await?;
     let done = peer.event("done").await?;
     ensure!(done["ok"] == true, "{done}");
+    Ok(())
+}
+
+/// What the browser makes of the same work when it is both ends.
+async fn flood_itself(browser: &Browser, options: &RunOptions) -> Result<()> {
+    let begin = "
+        const [sender, receiver] = await withItself();
+        window.run = receiver;
+        const received = receiver.receive();
+        window.outcome = sender.send(parameters.bytes, parameters.message).then(async (sent) => ({ sent, received: await received }));
+        outcome.catch(() => {});";
+    browser.run(begin, json!({ "bytes": options.bytes, "message": options.message })).await?;
+    let before = usage_of_descendants(std::process::id(), 0).processor_time;
+    let (outcome, memory) = wait(browser, 0).await?;
+    let processor_time = usage_of_descendants(std::process::id(), 0).processor_time.saturating_sub(before);
+    ensure!(outcome["sent"]["crc32c"] == outcome["received"]["crc32c"], "{outcome}");
+    let seconds = outcome["sent"]["seconds"].as_f64().context("a time")?;
+    println!(
+        "browser to itself: {:.1} MB/s in {seconds:.1} s; CPU s: {:.1}; memory of the browser {} MiB at most",
+        options.bytes as f64 / 1e6 / seconds,
+        processor_time.as_secs_f64(),
+        memory >> 20
+    );
     Ok(())
 }
 
