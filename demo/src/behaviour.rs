@@ -15,11 +15,13 @@
 //! The last two are for pages: a behaviour made by [`ChannelBehaviour::unasked`] takes them for any other text.
 
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use crc32c::crc32c_append;
 use peer_core::{Message, MessageKind, Reliability};
-use proto_machine::Timestamp;
+use proto_machine::{Seed, Timestamp};
 
 /// The most bytes of messages that wait for room in the channel. A sender that goes on without reading is at fault: the channel is closed.
 pub const MAX_WAITING_BYTES: usize = 64 << 20;
@@ -67,6 +69,8 @@ pub struct FloodOutcome {
     pub received: u64,
     /// Whether the receiver saw every counter in order.
     pub in_order: bool,
+    /// CRC-32C of all that was sent, message by message.
+    pub crc32c: u32,
     /// From the first message to the acknowledgement.
     pub elapsed: Duration,
 }
@@ -78,6 +82,8 @@ pub struct ReceivedFlood {
     pub count: Count,
     /// Whether every counter came in order.
     pub in_order: bool,
+    /// CRC-32C of all that came, message by message.
+    pub crc32c: u32,
     /// From its first word to its last.
     pub elapsed: Duration,
 }
@@ -127,6 +133,7 @@ struct IncomingFlood {
     count: Count,
     next_counter: u32,
     in_order: bool,
+    crc32c: u32,
 }
 
 /// A flood of our own, in the order of the protocol.
@@ -134,9 +141,19 @@ struct IncomingFlood {
 enum OutgoingFlood {
     None,
     Begin { bytes: u64, message_size: usize },
-    Body { began: Timestamp, bytes: u64, remaining: u64, counter: u32, message_size: usize },
-    End { began: Timestamp, bytes: u64 },
-    AwaitAcknowledgement { began: Timestamp, bytes: u64 },
+    Body { flood: SentFlood, remaining: u64, counter: u32, message_size: usize },
+    End(SentFlood),
+    AwaitAcknowledgement(SentFlood),
+}
+
+/// What is to be known of a flood until it is acknowledged.
+#[derive(Clone, Copy, Debug)]
+struct SentFlood {
+    began: Timestamp,
+    /// All of them, sent or not.
+    bytes: u64,
+    /// Of those that were sent.
+    crc32c: u32,
 }
 
 /// A text message that means something to the flood protocol.
@@ -194,12 +211,10 @@ impl ChannelBehaviour {
     pub fn flood_progress(&self) -> FloodProgress {
         match self.outgoing {
             OutgoingFlood::None => FloodProgress::Idle,
-            OutgoingFlood::AwaitAcknowledgement { began, bytes } => {
+            OutgoingFlood::AwaitAcknowledgement(SentFlood { began, bytes, .. }) => {
                 FloodProgress::AwaitAcknowledgement { bytes, began }
             }
-            OutgoingFlood::Begin { .. } | OutgoingFlood::Body { .. } | OutgoingFlood::End { .. } => {
-                FloodProgress::Sending
-            }
+            OutgoingFlood::Begin { .. } | OutgoingFlood::Body { .. } | OutgoingFlood::End(_) => FloodProgress::Sending,
         }
     }
 
@@ -263,7 +278,7 @@ impl ChannelBehaviour {
     /// No longer waits for the end of the flood that this side sends. What has not been sent of it never will be. On a channel that may lose messages the acknowledgement need
     /// not come any more; on a reliable one it does, and must not be taken for that of a later flood.
     pub fn give_up_flood(&mut self, reliability: Reliability) {
-        let awaits = matches!(self.outgoing, OutgoingFlood::AwaitAcknowledgement { .. });
+        let awaits = matches!(self.outgoing, OutgoingFlood::AwaitAcknowledgement(_));
         if awaits && reliability == Reliability::Reliable {
             self.late_acknowledgements = self.late_acknowledgements.saturating_add(1);
         }
@@ -303,8 +318,13 @@ impl ChannelBehaviour {
     fn handle_command(&mut self, now: Timestamp, command: &Command, message: Message) -> Request {
         match *command {
             Command::FloodBegin => {
-                self.incoming =
-                    Some(IncomingFlood { began: now, count: Count::default(), next_counter: 0, in_order: true });
+                self.incoming = Some(IncomingFlood {
+                    began: now,
+                    count: Count::default(),
+                    next_counter: 0,
+                    in_order: true,
+                    crc32c: 0,
+                });
                 Request::Pump
             }
             Command::FloodEnd => match self.incoming.take() {
@@ -320,9 +340,10 @@ impl ChannelBehaviour {
                 Request::Pump
             }
             Command::FloodAcknowledged { received, in_order } => match self.outgoing {
-                OutgoingFlood::AwaitAcknowledgement { began, bytes } => {
+                OutgoingFlood::AwaitAcknowledgement(SentFlood { began, bytes, crc32c }) => {
                     self.outgoing = OutgoingFlood::None;
-                    self.last_flood = Some(FloodOutcome { sent: bytes, received, in_order, elapsed: now - began });
+                    self.last_flood =
+                        Some(FloodOutcome { sent: bytes, received, in_order, crc32c, elapsed: now - began });
                     Request::Pump
                 }
                 _ => self.echo(message),
@@ -394,10 +415,12 @@ impl IncomingFlood {
         let counter = message.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
         self.in_order &= counter == Some(self.next_counter);
         self.next_counter = self.next_counter.wrapping_add(1);
+        self.crc32c = crc32c_append(self.crc32c, message);
     }
 
     fn end(&self, now: Timestamp) -> ReceivedFlood {
-        ReceivedFlood { count: self.count, in_order: self.in_order, elapsed: now - self.began }
+        let Self { count, in_order, crc32c, .. } = *self;
+        ReceivedFlood { count, in_order, crc32c, elapsed: now - self.began }
     }
 }
 
@@ -412,27 +435,28 @@ impl OutgoingFlood {
     /// The next message, and the state once it has been sent.
     fn step(&self, now: Timestamp) -> Option<(Message, Self)> {
         match *self {
-            Self::None | Self::AwaitAcknowledgement { .. } => None,
+            Self::None | Self::AwaitAcknowledgement(_) => None,
             Self::Begin { bytes, message_size } => {
-                let body = Self::Body { began: now, bytes, remaining: bytes, counter: 0, message_size };
+                let flood = SentFlood { began: now, bytes, crc32c: 0 };
+                let body = Self::Body { flood, remaining: bytes, counter: 0, message_size };
                 Some((Message::text(format!("flood-begin {bytes}")), body.or_end()))
             }
-            Self::Body { began, bytes, remaining, counter, message_size } => {
+            Self::Body { flood, remaining, counter, message_size } => {
                 let size = usize::try_from(remaining).map_or(message_size, |remaining| remaining.min(message_size));
                 let rest = remaining.saturating_sub(size as u64);
-                let next = Self::Body { began, bytes, remaining: rest, counter: counter.wrapping_add(1), message_size };
-                Some((Message::binary(flood_message(counter, size)), next.or_end()))
+                let payload = flood_message(counter, size);
+                let flood = SentFlood { crc32c: crc32c_append(flood.crc32c, &payload), ..flood };
+                let next = Self::Body { flood, remaining: rest, counter: counter.wrapping_add(1), message_size };
+                Some((Message::binary(payload), next.or_end()))
             }
-            Self::End { began, bytes } => {
-                Some((Message::text("flood-end"), Self::AwaitAcknowledgement { began, bytes }))
-            }
+            Self::End(flood) => Some((Message::text("flood-end"), Self::AwaitAcknowledgement(flood))),
         }
     }
 
     /// A body of which nothing remains is at its end.
     fn or_end(self) -> Self {
         match self {
-            Self::Body { began, bytes, remaining: 0, .. } => Self::End { began, bytes },
+            Self::Body { flood, remaining: 0, .. } => Self::End(flood),
             other => other,
         }
     }
@@ -443,11 +467,22 @@ fn cost(message: &Message) -> usize {
     message.payload.len() + MESSAGE_COST
 }
 
-/// The counter, filled up to `size`.
+/// What messages of floods are filled with, each from another place on, so that no two neighbours are alike and what is out of place shows.
+static FILLING: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut filling = vec![0; MAX_FLOOD_MESSAGE + FILLING_PLACES];
+    Seed::from_number(0).into_rng().fill(&mut filling);
+    filling
+});
+/// From how many places on.
+const FILLING_PLACES: usize = 1 << 16;
+
+/// The counter, filled up to `size`, which is at most [`MAX_FLOOD_MESSAGE`].
 fn flood_message(counter: u32, size: usize) -> Bytes {
     let mut message = BytesMut::with_capacity(size);
     message.put_u32(counter);
-    message.resize(size, 0xa5);
+    let place = counter as usize % FILLING_PLACES;
+    let missing = size.saturating_sub(message.len());
+    message.extend_from_slice(FILLING.get(place..place + missing).unwrap_or_default());
     message.freeze()
 }
 

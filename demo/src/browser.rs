@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::behaviour::{ChannelBehaviour, MAX_WAITING_BYTES, Request};
 use crate::exchange::{Exchange, Outcome, Problem, describe};
 use crate::pump::{self, close};
-use crate::report::{Servers, ice_report, selected_pair};
+use crate::report::{Servers, ice_report, sctp, selected_pair, transport};
 use crate::signal::{FromBrowser, PeerReport, Signal, ToBrowser};
 
 /// The most channels of a browser at a time. The next one is closed as soon as it is open.
@@ -170,9 +170,14 @@ impl Browser {
     }
 
     fn report_path(&mut self, peer: &Peer) {
-        let pair = selected_pair(&peer.statistics());
-        let ice = ice_report(peer, &self.servers);
-        self.report(ToBrowser::Report(Box::new(PeerReport { pair, ice })));
+        let statistics = peer.statistics();
+        self.report(ToBrowser::Report(Box::new(PeerReport {
+            pair: selected_pair(&statistics),
+            transport: transport(&statistics.transport),
+            sctp: sctp(&statistics.sctp),
+            max_message_size: statistics.sctp.max_message_size,
+            ice: ice_report(peer, &self.servers),
+        })));
     }
 
     fn state(&mut self, name: &'static str, value: &'static str) {

@@ -1,9 +1,14 @@
-//! What a peer tells of its path: the selected pair, and why ICE has come to what it has come to. Scripts and pages read the same words.
+//! What a peer tells of its path: the selected pair, what both sides have agreed on for DTLS and SCTP, and why ICE has come to what it has come to. Scripts and pages read the
+//! same words.
 
 use std::fmt::Display;
 
-use peer_core::{CandidateType, Peer, PeerStatistics};
-use proto_ice::{CandidateError, CandidatePairState, CandidatePairStatistics, LocalCandidate, RemoteCandidate};
+use peer_core::{
+    CandidateType, DtlsRole, DtlsTransportState, Peer, PeerStatistics, SctpTransportStatistics, TransportStatistics,
+};
+use proto_ice::{
+    CandidateError, CandidatePairState, CandidatePairStatistics, IceRole, LocalCandidate, RemoteCandidate,
+};
 use proto_machine::TransportProtocol;
 use serde::Serialize;
 
@@ -70,6 +75,33 @@ pub(crate) struct LocalCandidateStats {
     pub(crate) relay_protocol: Option<&'static str>,
 }
 
+/// ICE and DTLS.
+#[derive(Serialize, Clone, PartialEq, Debug)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TransportStats {
+    pub(crate) dtls_state: &'static str,
+    pub(crate) tls_version: Option<&'static str>,
+    pub(crate) dtls_cipher: Option<String>,
+    pub(crate) dtls_role: Option<&'static str>,
+    pub(crate) ice_role: &'static str,
+}
+
+/// What both sides have agreed on for SCTP.
+#[derive(Serialize, Clone, PartialEq, Debug)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SctpStats {
+    /// `handshake` or `descriptions`.
+    pub(crate) set_up: &'static str,
+    pub(crate) outbound_streams: u16,
+    pub(crate) inbound_streams: u16,
+    pub(crate) partial_reliability: bool,
+    pub(crate) stream_resets: bool,
+    pub(crate) interleaving: bool,
+    pub(crate) zero_checksum: bool,
+    /// Seconds.
+    pub(crate) smoothed_round_trip_time: Option<f64>,
+}
+
 /// `ice-report`: why ICE has come to what it has come to.
 #[derive(Serialize, Clone, PartialEq, Debug)]
 pub(crate) struct IceReport {
@@ -117,6 +149,46 @@ pub(crate) fn selected_pair(statistics: &PeerStatistics) -> Option<PairStats> {
         },
         remote: remote_candidate(&pair.remote),
         rtt: counters.and_then(|counters| counters.current_round_trip_time).map(|time| time.as_secs_f64()),
+    })
+}
+
+/// How ICE and DTLS stand.
+pub(crate) fn transport(transport: &TransportStatistics) -> TransportStats {
+    TransportStats {
+        dtls_state: match transport.dtls_state {
+            DtlsTransportState::New => "new",
+            DtlsTransportState::Connecting => "connecting",
+            DtlsTransportState::Connected => "connected",
+            DtlsTransportState::Closed => "closed",
+            DtlsTransportState::Failed => "failed",
+        },
+        tls_version: transport.tls_version.map(|version| version.hexadecimal()),
+        dtls_cipher: transport
+            .dtls_cipher
+            .map(|suite| suite.name().map_or_else(|| format!("0x{:04X}", suite.0), str::to_owned)),
+        dtls_role: transport.dtls_role.map(|role| match role {
+            DtlsRole::Client => "client",
+            DtlsRole::Server => "server",
+        }),
+        ice_role: match transport.ice_role {
+            IceRole::Controlling => "controlling",
+            IceRole::Controlled => "controlled",
+        },
+    }
+}
+
+/// What SCTP has come to, if the association has been established.
+pub(crate) fn sctp(sctp: &SctpTransportStatistics) -> Option<SctpStats> {
+    let agreement = sctp.agreement?;
+    Some(SctpStats {
+        set_up: agreement.set_up.name(),
+        outbound_streams: agreement.outbound_streams,
+        inbound_streams: agreement.inbound_streams,
+        partial_reliability: agreement.partial_reliability,
+        stream_resets: agreement.stream_resets,
+        interleaving: agreement.interleaving,
+        zero_checksum: agreement.zero_checksum,
+        smoothed_round_trip_time: sctp.smoothed_round_trip_time.map(|time| time.as_secs_f64()),
     })
 }
 

@@ -8,7 +8,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, interval_at, timeout};
 
-use crate::report::{IceReport, PairStats};
+use crate::report::{IceReport, PairStats, SctpStats, TransportStats};
 use crate::session::{Offerer, Session, Sessions};
 
 /// The largest signalling message in bytes. A description of Chromium with data channels alone has 1 kB, with media 10 kB.
@@ -118,6 +118,13 @@ pub(crate) enum ToBrowser {
 pub(crate) struct PeerReport {
     /// The pair that is selected.
     pub(crate) pair: Option<PairStats>,
+    /// How ICE and DTLS stand.
+    pub(crate) transport: TransportStats,
+    /// What SCTP has come to.
+    pub(crate) sctp: Option<SctpStats>,
+    /// The largest message that the browser takes, in bytes.
+    #[serde(rename = "maxMessageSize")]
+    pub(crate) max_message_size: Option<usize>,
     /// What has become of ICE, and why.
     #[serde(flatten)]
     pub(crate) ice: IceReport,

@@ -86,6 +86,12 @@ impl PeerProcess {
         self.until(name, |event| event["event"] == name).await
     }
 
+    /// The number of the process, while it runs.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Ends the process as a crash would: it can say nothing more.
     ///
     /// # Errors

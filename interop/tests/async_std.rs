@@ -1,4 +1,4 @@
-//! Data channels between Chromium and a peer that driver-async-std drives: the same scripts as with the peer of the demo, whoever offers.
+//! Data channels between browsers and a peer that driver-async-std drives: the same scripts as with the peer of the demo, whoever offers.
 
 use std::sync::Arc;
 
@@ -239,38 +239,39 @@ async fn send_flood(channel: &DataChannel, bytes: usize, size: usize) -> Result<
     Ok(())
 }
 
-async fn connected(offerer: &str, candidates: HostCandidates) -> Result<(PeerServer, Browser)> {
+async fn connected(kind: BrowserKind, offerer: &str, candidates: HostCandidates) -> Result<(PeerServer, Browser)> {
     let server = PeerServer::start().await?;
-    let browser = Browser::start(BrowserKind::Chromium, candidates).await?;
+    let browser = Browser::start(kind, candidates).await?;
     browser.open(&server.url).await?;
-    let media = candidates == HostCandidates::Addresses;
+    // Firefox has a preference for that.
+    let media = kind == BrowserKind::Chromium && candidates == HostCandidates::Addresses;
     browser.run("await interop.connect(parameters)", json!({ "offer": offerer, "media": media })).await?;
     Ok((server, browser))
 }
 
-async fn connects_to_addresses(offerer: &str) -> Result<()> {
-    let (_server, browser) = connected(offerer, HostCandidates::Addresses).await?;
+async fn connects_to_addresses(kind: BrowserKind, offerer: &str) -> Result<()> {
+    let (_server, browser) = connected(kind, offerer, HostCandidates::Addresses).await?;
     scripts::is_direct(&browser).await
 }
 
-async fn messages_come_back_intact(offerer: &str) -> Result<()> {
-    let (_server, browser) = connected(offerer, HostCandidates::MulticastDns).await?;
+async fn messages_come_back_intact(kind: BrowserKind, offerer: &str) -> Result<()> {
+    let (_server, browser) = connected(kind, offerer, HostCandidates::MulticastDns).await?;
     scripts::echo_all_sizes(&browser).await
 }
 
-async fn twenty_megabytes_each_way_arrive_complete_and_in_order(offerer: &str) -> Result<()> {
-    let (_server, browser) = connected(offerer, HostCandidates::MulticastDns).await?;
+async fn twenty_megabytes_each_way_arrive_complete_and_in_order(kind: BrowserKind, offerer: &str) -> Result<()> {
+    let (_server, browser) = connected(kind, offerer, HostCandidates::MulticastDns).await?;
     scripts::flood_each_way(&browser).await
 }
 
-async fn a_channel_closes_from_either_side_while_others_live_on(offerer: &str) -> Result<()> {
-    let (_server, browser) = connected(offerer, HostCandidates::MulticastDns).await?;
+async fn a_channel_closes_from_either_side_while_others_live_on(kind: BrowserKind, offerer: &str) -> Result<()> {
+    let (_server, browser) = connected(kind, offerer, HostCandidates::MulticastDns).await?;
     scripts::close_channels_from_either_side(&browser).await
 }
 
 /// Each hears it from the other: without a word, it would take ICE half a minute to notice (RFC 7675 §5.1).
-async fn a_connection_closes_from_either_side(offerer: &str) -> Result<()> {
-    let (server, browser) = connected(offerer, HostCandidates::MulticastDns).await?;
+async fn a_connection_closes_from_either_side(kind: BrowserKind, offerer: &str) -> Result<()> {
+    let (server, browser) = connected(kind, offerer, HostCandidates::MulticastDns).await?;
     let script = "
         const began = performance.now();
         interop.pc.close();
@@ -289,14 +290,21 @@ async fn a_connection_closes_from_either_side(offerer: &str) -> Result<()> {
 macro_rules! whoever_offers {
     ($($behaviour:ident)+) => {
         $(mod $behaviour {
+            use interop::BrowserKind::{Chromium, Firefox};
+
             #[tokio::test]
-            async fn when_the_browser_offers() -> anyhow::Result<()> {
-                super::$behaviour("browser").await
+            async fn when_chromium_offers() -> anyhow::Result<()> {
+                super::$behaviour(Chromium, "browser").await
             }
 
             #[tokio::test]
-            async fn when_the_peer_offers() -> anyhow::Result<()> {
-                super::$behaviour("peer").await
+            async fn when_the_peer_offers_to_a_chromium() -> anyhow::Result<()> {
+                super::$behaviour(Chromium, "peer").await
+            }
+
+            #[tokio::test]
+            async fn when_firefox_offers() -> anyhow::Result<()> {
+                super::$behaviour(Firefox, "browser").await
             }
         })+
     };

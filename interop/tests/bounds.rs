@@ -3,14 +3,14 @@
 use anyhow::{Result, ensure};
 use demo::behaviour::MAX_FLOOD_MESSAGE;
 use demo::{MAX_BROWSERS, MAX_CHANNELS, MAX_EARLY_CANDIDATES, Options, Server};
-use interop::{Chromium, HostCandidates};
+use interop::{Browser, BrowserKind, HostCandidates};
 use serde_json::{Value, json};
 
-async fn start() -> Result<(Chromium, Server)> {
+async fn start(kind: BrowserKind) -> Result<(Browser, Server)> {
     let server = Server::start(&Options { port: Some(0), ..Options::default() })?;
-    let chromium = Chromium::start(HostCandidates::MulticastDns).await?;
-    chromium.open(&format!("{}page.css", server.url())).await?;
-    Ok((chromium, server))
+    let browser = Browser::start(kind, HostCandidates::MulticastDns).await?;
+    browser.open(&format!("{}page.css", server.url())).await?;
+    Ok((browser, server))
 }
 
 /// Opens so many signalling connections, and returns the first message on the last of them.
@@ -40,12 +40,12 @@ const REPLACE: &str = "
 
 #[tokio::test]
 async fn a_browser_too_many_is_refused_with_the_reason_and_let_in_when_another_goes() -> Result<()> {
-    let (chromium, server) = start().await?;
-    let refusal = chromium.run(CROWD, json!(MAX_BROWSERS)).await?;
+    let (browser, server) = start(BrowserKind::Chromium).await?;
+    let refusal = browser.run(CROWD, json!(MAX_BROWSERS)).await?;
     ensure!(refusal["type"] == "error" && refusal["where"] == "connect", "{refusal}");
     ensure!(refusal["message"].as_str().is_some_and(|text| text.contains(&MAX_BROWSERS.to_string())), "{refusal}");
-    chromium.run(REPLACE, Value::Null).await?;
-    drop(chromium);
+    browser.run(REPLACE, Value::Null).await?;
+    drop(browser);
     server.stop()
 }
 
@@ -62,22 +62,22 @@ const SAY: &str = "
 
 #[tokio::test]
 async fn nonsense_in_signalling_is_answered_with_an_error_and_floods_of_it_with_the_end() -> Result<()> {
-    let (chromium, server) = start().await?;
+    let (browser, server) = start(BrowserKind::Chromium).await?;
     for text in ["nonsense", "{}", r#"{"type":"no-such-thing"}"#] {
-        let answer = chromium.run(SAY, json!({ "text": text, "times": 1 })).await?;
+        let answer = browser.run(SAY, json!({ "text": text, "times": 1 })).await?;
         ensure!(answer["where"] == "signal", "{text}: {answer}");
     }
-    let answer = chromium.run(SAY, json!({ "text": r#"{"type":"offer","sdp":"nonsense"}"#, "times": 1 })).await?;
+    let answer = browser.run(SAY, json!({ "text": r#"{"type":"offer","sdp":"nonsense"}"#, "times": 1 })).await?;
     ensure!(answer["where"] == "offer", "{answer}");
-    let answer = chromium.run(SAY, json!({ "text": "x", "times": 1 << 20 })).await?;
+    let answer = browser.run(SAY, json!({ "text": "x", "times": 1 << 20 })).await?;
     ensure!(answer.get("code").is_some(), "{answer}");
-    drop(chromium);
+    drop(browser);
     server.stop()
 }
 
 #[tokio::test]
 async fn candidates_before_the_description_are_kept_up_to_a_bound() -> Result<()> {
-    let (chromium, server) = start().await?;
+    let (browser, server) = start(BrowserKind::Chromium).await?;
     let script = "
         const socket = new WebSocket(`ws://${location.host}/signal`);
         await once(socket, 'open', 'signalling connection');
@@ -91,16 +91,15 @@ async fn candidates_before_the_description_are_kept_up_to_a_bound() -> Result<()
         for (let sent = 0; sent < parameters; sent += 1) socket.send(JSON.stringify(candidate));
         socket.send(JSON.stringify({ type: 'offer', sdp: 'nonsense' }));
         return within(refused, 'answer');";
-    let reports = chromium.run(script, json!(MAX_EARLY_CANDIDATES + 2)).await?;
+    let reports = browser.run(script, json!(MAX_EARLY_CANDIDATES + 2)).await?;
     let places: Vec<&str> = reports.as_array().into_iter().flatten().filter_map(|r| r["where"].as_str()).collect();
     ensure!(places == ["candidate", "candidate", "offer"], "{reports}");
-    drop(chromium);
+    drop(browser);
     server.stop()
 }
 
-#[tokio::test]
-async fn a_channel_too_many_is_closed_with_the_reason_and_the_others_live_on() -> Result<()> {
-    let (chromium, server) = start().await?;
+async fn close_a_channel_too_many(kind: BrowserKind) -> Result<()> {
+    let (browser, server) = start(kind).await?;
     let script = "
         await interop.connect({ offer: 'browser', media: false });
         const channels = [await interop.open('chat')];
@@ -110,18 +109,27 @@ async fn a_channel_too_many_is_closed_with_the_reason_and_the_others_live_on() -
         const report = await interop.reports.first(({ type }) => type === 'error');
         for (const channel of channels) await channel.echo('text', 10);
         return report;";
-    let report = chromium.run(script, json!(MAX_CHANNELS)).await?;
+    let report = browser.run(script, json!(MAX_CHANNELS)).await?;
     ensure!(report["where"] == "channel", "{report}");
     ensure!(report["message"].as_str().is_some_and(|text| text.contains(&MAX_CHANNELS.to_string())), "{report}");
-    drop(chromium);
+    drop(browser);
     server.stop()
+}
+
+#[tokio::test]
+async fn a_channel_too_many_is_closed_with_the_reason_and_the_others_live_on() -> Result<()> {
+    close_a_channel_too_many(BrowserKind::Chromium).await
+}
+
+#[tokio::test]
+async fn a_channel_too_many_of_firefox_is_closed_with_the_reason_and_the_others_live_on() -> Result<()> {
+    close_a_channel_too_many(BrowserKind::Firefox).await
 }
 
 /// A request that nobody could meet is answered on its channel; one that this browser cannot take, since its description says so, is told of as an error of the channel. The
 /// channel goes on after both.
-#[tokio::test]
-async fn a_flood_of_messages_that_are_too_large_is_refused_with_the_limit_and_its_channel_lives_on() -> Result<()> {
-    let (chromium, server) = start().await?;
+async fn refuse_messages_that_are_too_large(kind: BrowserKind) -> Result<()> {
+    let (browser, server) = start(kind).await?;
     let script = "
         const { signal } = interop;
         interop.signal = ({ sdp, ...rest }) => signal.call(interop, sdp ? { ...rest, sdp: sdp.replace(/(a=max-message-size:)[0-9]+/, `$1${parameters.accepted}`) } : rest);
@@ -136,11 +144,22 @@ async fn a_flood_of_messages_that_are_too_large_is_refused_with_the_limit_and_it
         const taken = await flood.takeFlood(1000000, parameters.accepted);
         return { answer, report, announced, taken };";
     let parameters = json!({ "accepted": 20_000, "impossible": MAX_FLOOD_MESSAGE + 1 });
-    let outcome = chromium.run(script, parameters).await?;
+    let outcome = browser.run(script, parameters).await?;
     let says = |value: &Value, limit: usize| value.as_str().is_some_and(|text| text.contains(&limit.to_string()));
     ensure!(says(&outcome["answer"], MAX_FLOOD_MESSAGE), "{outcome}");
     ensure!(outcome["report"]["where"] == "channel" && says(&outcome["report"]["message"], 20_000), "{outcome}");
     ensure!(outcome["taken"]["received"] == 1_000_000 && outcome["taken"]["inOrder"] == true, "{outcome}");
-    drop(chromium);
+    drop(browser);
     server.stop()
+}
+
+#[tokio::test]
+async fn a_flood_of_messages_that_are_too_large_is_refused_with_the_limit_and_its_channel_lives_on() -> Result<()> {
+    refuse_messages_that_are_too_large(BrowserKind::Chromium).await
+}
+
+#[tokio::test]
+async fn a_flood_of_messages_that_are_too_large_for_firefox_is_refused_with_the_limit_and_its_channel_lives_on()
+-> Result<()> {
+    refuse_messages_that_are_too_large(BrowserKind::Firefox).await
 }

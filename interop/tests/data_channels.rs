@@ -105,6 +105,11 @@ macro_rules! in_every_case {
             }
 
             #[tokio::test]
+            async fn when_firefox_offers_with_addresses() -> anyhow::Result<()> {
+                super::$behaviour(Case { kind: Firefox, offerer: "browser", candidates: Addresses }).await
+            }
+
+            #[tokio::test]
             async fn when_firefox_offers_with_names() -> anyhow::Result<()> {
                 super::$behaviour(Case { kind: Firefox, offerer: "browser", candidates: MulticastDns }).await
             }
@@ -112,6 +117,11 @@ macro_rules! in_every_case {
             #[tokio::test]
             async fn when_the_peer_offers_to_a_firefox_with_addresses() -> anyhow::Result<()> {
                 super::$behaviour(Case { kind: Firefox, offerer: "peer", candidates: Addresses }).await
+            }
+
+            #[tokio::test]
+            async fn when_the_peer_offers_to_a_firefox_with_names() -> anyhow::Result<()> {
+                super::$behaviour(Case { kind: Firefox, offerer: "peer", candidates: MulticastDns }).await
             }
         })+
     };

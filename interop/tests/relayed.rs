@@ -10,14 +10,14 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_stdio_peer");
 const FLOOD_BYTES: u64 = 20_000_000;
 
 /// Both sides use relayed candidates only, and tell no others; a flood goes each way.
-async fn floods_go_through_the_relay(offer: &str) -> Result<()> {
+async fn floods_go_through_the_relay(kind: BrowserKind, offer: &str) -> Result<()> {
     let coturn = Coturn::start(&[])?;
     let servers = coturn.ice_servers();
     let role = if offer == "peer" { "offerer" } else { "answerer" };
     let (json_servers, policy) = (servers.to_string(), "relay");
     let arguments = ["--role", role, "--loopback", "--ice-servers", &json_servers, "--policy", policy];
     let mut peer = ScriptedPeer::start(PROGRAM, &arguments).await?;
-    let browser = Browser::start(BrowserKind::Chromium, HostCandidates::Addresses).await?;
+    let browser = Browser::start(kind, HostCandidates::Addresses).await?;
     browser.open(peer.url()).await?;
     let configuration = json!({ "iceServers": servers, "iceTransportPolicy": policy });
     let connect = "
@@ -28,7 +28,9 @@ async fn floods_go_through_the_relay(offer: &str) -> Result<()> {
             await echo.echo('binary', size);
         }
         return { candidates: interop.localCandidates, pair: await interop.selectedPair() };";
-    let parameters = json!({ "offer": offer, "label": "echo", "media": true, "configuration": configuration });
+    // Firefox has a preference for that.
+    let media = kind == BrowserKind::Chromium;
+    let parameters = json!({ "offer": offer, "label": "echo", "media": media, "configuration": configuration });
     let outcome = browser.run(connect, parameters).await?;
     let candidates = outcome["candidates"].as_array().map(Vec::as_slice).unwrap_or_default();
     let are_relayed =
@@ -59,12 +61,17 @@ async fn floods_go_through_the_relay(offer: &str) -> Result<()> {
 
 #[tokio::test]
 async fn chromium_and_the_peer_carry_twenty_megabytes_each_way_when_chromium_offers() -> Result<()> {
-    floods_go_through_the_relay("browser").await
+    floods_go_through_the_relay(BrowserKind::Chromium, "browser").await
 }
 
 #[tokio::test]
 async fn chromium_and_the_peer_carry_twenty_megabytes_each_way_when_the_peer_offers() -> Result<()> {
-    floods_go_through_the_relay("peer").await
+    floods_go_through_the_relay(BrowserKind::Chromium, "peer").await
+}
+
+#[tokio::test]
+async fn firefox_and_the_peer_carry_twenty_megabytes_each_way_when_firefox_offers() -> Result<()> {
+    floods_go_through_the_relay(BrowserKind::Firefox, "browser").await
 }
 
 #[tokio::test]

@@ -96,12 +96,13 @@ pub use event::PeerEvent;
 pub use ice_server::IceServer;
 pub use peer::{Peer, SessionDescriptionInit};
 pub use state::{IceConnectionState, PeerConnectionState, SignalingState};
-pub use statistics::{PeerStatistics, TransportStatistics};
+pub use statistics::{PeerStatistics, SctpTransportStatistics, TransportStatistics};
 
 pub use proto_dtls_sctp::{
     Certificate, CertificateError, ChannelFailure, ChannelKey, ChannelStatistics, ChannelView, CreateDataChannelError,
     DataChannelOptions, DataChannelState, DtlsRole, DtlsTransportState, Entropy, Message, MessageKind, Priority,
-    Reliability, SctpTransportState, SecureError, SecureTransportConfig, SendError, StartError, UnknownChannel,
+    Reliability, SctpAgreement, SctpSetUp, SctpTransportState, SecureError, SecureTransportConfig, SendError,
+    StartError, UnknownChannel,
 };
 pub use proto_ice::{
     AddressMapping, CandidateError, CandidatePair, CandidateType, IceGatheringState, IceReport, IceTransportPolicy,

@@ -1,6 +1,10 @@
 //! What a peer has done so far: the first of the W3C's statistics.
 
-use proto_dtls_sctp::{CipherSuite, DtlsRole, DtlsTransportState, DtlsVersion, SctpTransportState, SecureStatistics};
+use std::time::Duration;
+
+use proto_dtls_sctp::{
+    CipherSuite, DtlsRole, DtlsTransportState, DtlsVersion, SctpAgreement, SctpTransportState, SecureStatistics,
+};
 use proto_ice::{CandidatePair, IceRole, IceStatistics};
 
 /// A snapshot, by [`Peer::statistics`](crate::Peer::statistics). Those of channels are in their [`ChannelView`](crate::ChannelView).
@@ -8,6 +12,8 @@ use proto_ice::{CandidatePair, IceRole, IceStatistics};
 pub struct PeerStatistics {
     /// `transport`: ICE and DTLS.
     pub transport: TransportStatistics,
+    /// `sctp-transport`
+    pub sctp: SctpTransportStatistics,
     /// `candidate-pair`, `local-candidate`, `remote-candidate`, and datagrams that were dropped, by reason.
     pub ice: IceStatistics,
     /// Records, SCTP, channels, and what was dropped.
@@ -38,6 +44,19 @@ pub struct TransportStatistics {
     pub tls_version: Option<DtlsVersion>,
     /// `dtlsCipher`, once it is known.
     pub dtls_cipher: Option<CipherSuite>,
-    /// The state of the SCTP transport.
-    pub sctp_state: SctpTransportState,
+}
+
+/// `RTCSctpTransportStats` (W3C webrtc-provisional-stats §4.8), and what `RTCSctpTransport` tells (W3C webrtc-pc §6.1.1).
+#[derive(Clone, PartialEq, Debug)]
+pub struct SctpTransportStatistics {
+    /// `state`
+    pub state: SctpTransportState,
+    /// `maxMessageSize`: the largest message that can be sent, in bytes, once the other side's limit is known.
+    pub max_message_size: Option<usize>,
+    /// `maxChannels`, while the association is established.
+    pub max_channels: Option<u16>,
+    /// `smoothedRoundTripTime`; that of the DTLS handshake or of ICE until SCTP has measured its own.
+    pub smoothed_round_trip_time: Option<Duration>,
+    /// How the association came about, the numbers of its streams, and the extensions in use. It has no name in the standards.
+    pub agreement: Option<SctpAgreement>,
 }

@@ -148,5 +148,5 @@ pub use error::{
 pub use event::{DtlsTransportState, SctpTransportState, SecureEvent};
 pub use fingerprint::{HashFunction, RemoteFingerprint};
 pub use sctp::{InitChunk, InvalidInitChunk};
-pub use statistics::{CipherSuite, DtlsVersion, SecureStatistics};
+pub use statistics::{CipherSuite, DtlsVersion, SctpAgreement, SctpSetUp, SecureStatistics};
 pub use transport::SecureTransport;

@@ -48,6 +48,46 @@ impl CipherSuite {
     }
 }
 
+/// How an association came about.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SctpSetUp {
+    /// By its own handshake of INIT and COOKIE ECHO, once DTLS was up (RFC 9260 §5).
+    Handshake,
+    /// By what the descriptions said, without a round trip of its own (draft-hancke-tsvwg-snap-00).
+    Descriptions,
+}
+
+impl SctpSetUp {
+    /// The name in lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Descriptions => "descriptions",
+        }
+    }
+}
+
+/// What both ends of an association have said that they can do, and which is therefore in use.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub struct SctpAgreement {
+    /// How the association came about.
+    pub set_up: SctpSetUp,
+    /// Streams that this side may send on.
+    pub outbound_streams: u16,
+    /// Streams that the peer may send on. The ids of channels lie below the smaller number.
+    pub inbound_streams: u16,
+    /// Messages can be given up (RFC 3758). Otherwise all channels are reliable.
+    pub partial_reliability: bool,
+    /// Streams can be reset (RFC 6525), so that channels can be closed.
+    pub stream_resets: bool,
+    /// Messages on different channels are interleaved (RFC 8260).
+    pub interleaving: bool,
+    /// The checksum is left out, as DTLS protects every packet (RFC 9653).
+    pub zero_checksum: bool,
+}
+
 /// What a transport has done so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -92,6 +132,8 @@ pub struct SecureStatistics {
     pub channels_closed: u64,
     /// The estimated round-trip time, from the handshake until SCTP measures its own.
     pub round_trip_time: Option<Duration>,
+    /// What the two ends of the association have agreed on, since it was established.
+    pub sctp_agreement: Option<SctpAgreement>,
     /// Bytes waiting on channels, not yet handed to SCTP.
     pub send_buffer_used: usize,
     /// Bytes handed to SCTP and not yet acknowledged.

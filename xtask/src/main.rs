@@ -6,6 +6,7 @@ mod checks;
 mod corpus;
 mod fuzz;
 mod install;
+mod interop;
 mod sim;
 mod sim_sctp;
 mod sim_setup;
@@ -34,6 +35,9 @@ enum Task {
     Bench(bench::BenchOptions),
     /// Run the fuzz targets, each for some minutes; needs the nightly toolchain
     Fuzz(fuzz::FuzzOptions),
+    /// Run browsers against the peer for longer than the tests do
+    #[command(subcommand)]
+    Interop(interop::Interop),
     /// Run peers in simulated networks, and print what happened
     #[command(subcommand)]
     Sim(sim::Simulation),
@@ -45,6 +49,7 @@ fn main() -> Result<()> {
         Task::Test(options) => steps::test(&root, &options),
         Task::Bench(options) => bench::bench(&root, &options),
         Task::Fuzz(options) => fuzz::fuzz(&root, &options),
+        Task::Interop(campaign) => interop::interop(&root, &campaign),
         Task::Sim(simulation) => sim::sim(&root, &simulation),
         Task::Tidy => tidy::tidy(&root).map(|()| println!("tidy: nothing to complain about")),
     }

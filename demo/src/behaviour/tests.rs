@@ -93,7 +93,9 @@ fn a_flood_can_be_asked_for_on_a_flood_channel() {
 
     let later = NOW + Duration::from_millis(9);
     assert_eq!(behaviour.handle_message(later, Message::text("flood-ack 20 8 1")), Request::Pump);
-    let outcome = FloodOutcome { sent: 20, received: 20, in_order: true, elapsed: Duration::from_millis(9) };
+    let whole: Vec<u8> = body.iter().flat_map(|message| message.payload.to_vec()).collect();
+    let crc32c = crc32c::crc32c(&whole);
+    let outcome = FloodOutcome { sent: 20, received: 20, in_order: true, crc32c, elapsed: Duration::from_millis(9) };
     assert_eq!(behaviour.last_flood(), Some(outcome));
     assert!(behaviour.flood(1, 16), "the next flood may begin");
 }
@@ -195,9 +197,24 @@ fn a_flood_that_came_in_is_told_once_with_its_messages_and_bytes() {
     let end = NOW + Duration::from_millis(7);
     assert_eq!(behaviour.handle_message(end, Message::text("flood-end")), Request::Pump);
     let count = Count { messages: 2, bytes: 20 };
-    let flood = ReceivedFlood { count, in_order: true, elapsed: Duration::from_millis(7) };
+    let whole = [numbered(0, 8).payload, numbered(1, 12).payload].concat();
+    let crc32c = crc32c::crc32c(&whole);
+    let flood = ReceivedFlood { count, in_order: true, crc32c, elapsed: Duration::from_millis(7) };
     assert_eq!(behaviour.take_received_flood(), Some(flood));
     assert_eq!((behaviour.take_received_flood(), behaviour.is_receiving_flood()), (None, false));
+}
+
+#[test]
+fn messages_of_a_flood_are_of_the_size_that_was_asked_for_and_like_none_of_their_neighbours() {
+    for size in [MIN_FLOOD_MESSAGE, 1000, MAX_FLOOD_MESSAGE] {
+        for counter in [0, 1, 65_535, 65_536, u32::MAX] {
+            let message = flood_message(counter, size);
+            assert_eq!(message.len(), size);
+            let next = flood_message(counter.wrapping_add(1), size);
+            let alike = message.iter().zip(&next).skip(MIN_FLOOD_MESSAGE).filter(|(one, other)| one == other).count();
+            assert!(alike <= size / 100, "{counter}: {alike} of {size} bytes");
+        }
+    }
 }
 
 #[test]

@@ -58,7 +58,7 @@ export class Connection {
     try {
       return await readStatistics(this.pc);
     } catch {
-      return { selected: null, checks: [] };
+      return { selected: null, checks: [], transport: null };
     }
   }
 

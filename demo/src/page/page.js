@@ -6,15 +6,16 @@ import { FAULTS } from "./fault.js";
 import { Files } from "./file.js";
 import { Floods } from "./flood.js";
 import { Graph } from "./graph.js";
-import { endInWords } from "./statistics.js";
-import { append, element, hideProblem, made, millisecondsInWords, showProblem, showState, summarize } from "./view.js";
+import { encryptionInWords, endInWords, extensionsInWords, setUpInWords } from "./statistics.js";
+import { append, bytesInWords, element, hideProblem, made, millisecondsInWords, showProblem, showState, summarize } from "./view.js";
 
 const MAX_EVENTS = 300;
 const SAMPLE_MILLISECONDS = 500;
 /** Every so many samples the peer is asked how it sees the path. */
 const SAMPLES_PER_REPORT = 4;
 const STATES = ["signaling", "ice-gathering", "ice-connection", "connection", "channel"];
-const PAIR_ROWS = ["type", "address", "protocol", "rtt"];
+const PAIR_ROWS = ["type", "address", "protocol", "rtt", "encryption", "message-size"];
+const SCTP_ROWS = ["sctp-set-up", "sctp-extensions"];
 
 const chat = new Chat();
 const files = new Files();
@@ -108,10 +109,11 @@ async function sample() {
   if (!current?.pc || current.over) return graph.count(null);
   samples += 1;
   if (samples % SAMPLES_PER_REPORT === 1) current.askForReport();
-  const { selected } = await current.statistics();
+  const { selected, transport } = await current.statistics();
   if (current !== connection || current.over || !selected) return graph.count(null);
   graph.count({ sent: selected.bytesSent, received: selected.bytesReceived });
   showPair(selected, current.report?.pair ?? null);
+  showAgreement(current, transport);
 }
 
 /** The pair as the browser has it, and what only the peer knows: the address that the browser hides, and its own round trips. */
@@ -124,6 +126,23 @@ function showPair({ local, remote, roundTripTime }, seenByPeer) {
     protocol: [local.protocol.toUpperCase(), remote.protocol.toUpperCase()],
     rtt: [millisecondsInWords(roundTripTime), millisecondsInWords(seenByPeer?.rtt)],
   };
+  showRows(rows);
+}
+
+/** What the two sides have agreed on for DTLS and SCTP. Browsers tell little of it. */
+function showAgreement({ pc, report }, transport) {
+  const limit = (bytes) => (bytes ? bytesInWords(bytes) : "–");
+  showRows({
+    encryption: [encryptionInWords(transport ?? undefined), encryptionInWords(report?.transport)],
+    // Each side knows what it may send: what the other one takes.
+    "message-size": [limit(report?.maxMessageSize), limit(pc.sctp?.maxMessageSize)],
+  });
+  if (!report?.sctp) return;
+  element("sctp-set-up").textContent = setUpInWords(report.sctp);
+  element("sctp-extensions").textContent = extensionsInWords(report.sctp);
+}
+
+function showRows(rows) {
   for (const [name, [browser, peer]] of Object.entries(rows)) {
     element(`browser-${name}`).textContent = browser;
     element(`peer-${name}`).textContent = peer;
@@ -135,6 +154,7 @@ function clearPair() {
     element(`browser-${name}`).textContent = "–";
     element(`peer-${name}`).textContent = "–";
   }
+  for (const name of SCTP_ROWS) element(name).textContent = "–";
 }
 
 for (const offer of offers) {

@@ -8,7 +8,7 @@ use proto_machine::Timestamp;
 use serde_json::Value;
 
 use super::protocol::{
-    EchoTestCommand, Event, FloodReport, FloodResult, Kind, Speed, Stats, milliseconds, pattern, rounded,
+    EchoTestCommand, Event, FloodReport, FloodResult, Kind, Speed, Stats, hexadecimal, milliseconds, pattern, rounded,
 };
 use crate::behaviour::{ChannelBehaviour, FloodOutcome, FloodProgress, MAX_FLOOD_MESSAGE, MIN_FLOOD_MESSAGE, Request};
 
@@ -111,6 +111,7 @@ impl Channel {
                 bytes: flood.count.bytes,
                 messages: flood.count.messages,
                 in_order: flood.in_order,
+                crc32c: hexadecimal(flood.crc32c),
                 speed: Speed::of(flood.count.bytes, flood.elapsed),
             }));
         }
@@ -231,9 +232,10 @@ impl Channel {
 
 /// A flood that was acknowledged. Order is only promised by channels that keep it.
 fn report(outcome: FloodOutcome, ordered: bool) -> (bool, FloodReport) {
-    let FloodOutcome { sent, received, in_order, elapsed } = outcome;
+    let FloodOutcome { sent, received, in_order, crc32c, elapsed } = outcome;
     let ok = received == sent && (in_order || !ordered);
-    (ok, FloodReport::Acknowledged { bytes: sent, received, in_order, speed: Speed::of(sent, elapsed) })
+    let (speed, crc32c) = (Speed::of(sent, elapsed), hexadecimal(crc32c));
+    (ok, FloodReport::Acknowledged { bytes: sent, received, in_order, crc32c, speed })
 }
 
 #[cfg(test)]

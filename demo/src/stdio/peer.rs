@@ -335,7 +335,7 @@ impl Session {
                 let statistics = peer.statistics();
                 // The end of DTLS is the end of consent (RFC 7675 §5.2): that is how the other side's farewell shows in ICE.
                 let is_farewell = statistics.transport.dtls_state == DtlsTransportState::Closed
-                    || statistics.transport.sctp_state == SctpTransportState::Closed;
+                    || statistics.sctp.state == SctpTransportState::Closed;
                 if is_farewell {
                     self.over(Verdict::CLOSED);
                 } else if peer.ice_connection_state() == IceConnectionState::Failed {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::options::DEFAULT_FLOOD_MESSAGE;
-use crate::report::{IceReport, PairStats};
+use crate::report::{IceReport, PairStats, SctpStats, TransportStats};
 use crate::signal::Signal;
 
 /// A line of stdin.
@@ -327,6 +327,7 @@ pub(crate) enum FloodReport {
         bytes: u64,
         received: u64,
         in_order: bool,
+        crc32c: String,
         #[serde(flatten)]
         speed: Speed,
     },
@@ -369,6 +370,7 @@ pub(crate) enum Stats {
         bytes: u64,
         messages: u64,
         in_order: bool,
+        crc32c: String,
         #[serde(flatten)]
         speed: Speed,
     },
@@ -380,23 +382,18 @@ pub(crate) enum Stats {
         max_message_size: Option<usize>,
         pair: Option<Box<PairStats>>,
         transport: TransportStats,
+        sctp: Option<SctpStats>,
     },
-}
-
-/// The transport.
-#[derive(Serialize, Clone, PartialEq, Debug)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct TransportStats {
-    pub(crate) dtls_state: &'static str,
-    pub(crate) tls_version: Option<&'static str>,
-    pub(crate) dtls_cipher: Option<String>,
-    pub(crate) dtls_role: Option<&'static str>,
-    pub(crate) ice_role: &'static str,
 }
 
 /// Milliseconds since the process began, to the microsecond.
 pub(crate) fn milliseconds(now: Timestamp) -> f64 {
     rounded(now.since_epoch().as_secs_f64() * 1e3)
+}
+
+/// A check sum, in eight digits.
+pub(crate) fn hexadecimal(crc32c: u32) -> String {
+    format!("{crc32c:08x}")
 }
 
 /// To three decimals.

@@ -63,6 +63,7 @@ fn twenty_megabytes_arrive_in_order() {
     let stats = pair.answerer.event("stats");
     assert_eq!((&stats["what"], &stats["bytes"]), (&json!("flood-received"), &json!(20_000_000)));
     assert_eq!(stats["messages"], 20_000_000_u64.div_ceil(16_384));
+    assert_eq!((stats["crc32c"].as_str().unwrap().len(), &stats["crc32c"]), (8, &result["crc32c"]), "{stats} {result}");
     assert_eq!(pair.echo("echo", "text", 9)["ok"], true, "the channel goes on");
     pair.close();
 }
@@ -221,6 +222,13 @@ fn statistics_tell_the_pair_and_the_transport() {
         assert!(transport["tlsVersion"].as_str().unwrap().starts_with("FEF"), "{stats}");
         assert!(transport["dtlsCipher"].as_str().unwrap().starts_with("TLS_"), "{stats}");
         assert!(["client", "server"].contains(&transport["dtlsRole"].as_str().unwrap()), "{stats}");
+        let sctp = &stats["sctp"];
+        for extension in ["partialReliability", "streamResets", "interleaving", "zeroChecksum"] {
+            assert_eq!(sctp[extension], true, "{extension}: {stats}");
+        }
+        assert_eq!((&sctp["setUp"], &sctp["outboundStreams"]), (&json!("descriptions"), &json!(1024)));
+        assert_eq!(sctp["inboundStreams"], 1024);
+        assert!(sctp["smoothedRoundTripTime"].as_f64().unwrap() > 0.0, "{stats}");
         side.command(json!({"cmd": "ice-report"}));
         let report = side.event("ice-report");
         assert!(report["verdict"].as_str().unwrap().contains("host"), "{report}");
@@ -235,6 +243,7 @@ fn statistics_before_there_is_a_connection_say_so() {
     process.command(json!({"cmd": "stats", "id": 1}));
     let stats = process.event("stats");
     assert_eq!((&stats["connection"], &stats["pair"]), (&json!("new"), &json!(null)));
+    assert_eq!((&stats["maxMessageSize"], stats.get("sctp")), (&json!(null), Some(&json!(null))));
     process.command(json!({"cmd": "ice-report"}));
     assert!(process.event("ice-report")["verdict"].as_str().unwrap().contains("no description"));
 }

@@ -56,6 +56,20 @@ async fn pair_is_shown(page: &Page) -> Result<()> {
     Ok(())
 }
 
+async fn agreement_is_shown(page: &Page) -> Result<()> {
+    for side in ["browser", "peer"] {
+        let encryption = cell(page, &format!("{side}-encryption")).await?;
+        ensure!(encryption.starts_with("DTLS 1.") && encryption.contains("TLS_"), "{side}: {encryption}");
+        let size = cell(page, &format!("{side}-message-size")).await?;
+        ensure!(size.ends_with(" kB"), "{side}: {size}");
+    }
+    let set_up = cell(page, "sctp-set-up").await?;
+    ensure!(set_up.contains(" streams each way"), "{set_up}");
+    let extensions = cell(page, "sctp-extensions").await?;
+    ensure!(extensions.starts_with("partial reliability, stream resets"), "{extensions}");
+    Ok(())
+}
+
 /// Opens the page with this query, uses it, and connects again with the other side's offer.
 async fn chat_states_and_pair(query: &str, other: &str, pictures: &str) -> Result<()> {
     let server = start_server()?;
@@ -64,6 +78,7 @@ async fn chat_states_and_pair(query: &str, other: &str, pictures: &str) -> Resul
     chat(&page, "Ünïcödé — 🦀 <b>not bold</b>", 5).await?;
     states_are_shown(&page).await?;
     pair_is_shown(&page).await?;
+    agreement_is_shown(&page).await?;
     page.screenshot(&format!("{pictures}-connected")).await?;
 
     page.click(&format!("input[name=offer][value={other}]")).await?;
@@ -104,6 +119,7 @@ async fn it_fits_a_narrow_display_and_a_dark_one() -> Result<()> {
     let page = Page::open(&server.url()).await?;
     chat(&page, "Hello, peer!", 3).await?;
     pair_is_shown(&page).await?;
+    agreement_is_shown(&page).await?;
     page.screenshot("light").await?;
     page.execute("document.documentElement.style.colorScheme = 'dark'", Vec::new()).await?;
     page.screenshot("dark").await?;

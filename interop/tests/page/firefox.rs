@@ -29,8 +29,10 @@ const USE: &str = "
     find('#flood').click();
     await wait(() => find('#flood-up-result[data-state]') && find('#flood-down-result[data-state]'), 'floods');
     await wait(() => find('#browser-address').textContent !== '–' && find('#peer-rtt').textContent !== '–', 'pair');
+    await wait(() => find('#sctp-extensions').textContent !== '–', 'SCTP extensions');
     const text = (selector) => find(selector).textContent;
     return {
+        extensions: text('#sctp-extensions'), encryption: text('#peer-encryption'),
         up: text('#flood-up-result'), down: text('#flood-down-result'), echo: text('#messages .peer'),
         pair: ['browser-type', 'browser-address', 'browser-rtt', 'peer-type', 'peer-address', 'peer-rtt'].map((id) => text(`#${id}`)),
     };";
@@ -41,6 +43,8 @@ async fn works(query: &str) -> Result<()> {
     browser.open(&format!("{}{query}", server.url())).await?;
     let seen = browser.run(USE, Value::Null).await?;
     ensure!(seen["echo"].as_str().is_some_and(|echo| echo.starts_with("Hello from Firefox")), "{seen:#}");
+    let says = |name: &str, words: &str| seen[name].as_str().is_some_and(|text| text.starts_with(words));
+    ensure!(says("extensions", "partial reliability, stream resets") && says("encryption", "DTLS 1."), "{seen:#}");
     for way in ["up", "down"] {
         ensure!(seen[way].as_str().is_some_and(|result| result.contains(" MB/s (10.0 MB in ")), "{seen:#}");
     }

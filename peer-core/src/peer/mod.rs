@@ -20,7 +20,7 @@ pub use self::signalling::SessionDescriptionInit;
 use crate::channel::Channel;
 use crate::{
     Configuration, ConfigurationError, IceConnectionState, PeerConnectionState, PeerEvent, PeerStatistics,
-    SignalingState, TransportStatistics,
+    SctpTransportStatistics, SignalingState, TransportStatistics,
 };
 
 /// `RTCPeerConnection` (W3C webrtc-pc §4.4): SDP, ICE, DTLS and SCTP joined into one machine.
@@ -294,6 +294,7 @@ impl Peer {
     /// `getStats`, the first of it.
     #[must_use]
     pub fn statistics(&self) -> PeerStatistics {
+        let secure = self.secure.statistics();
         PeerStatistics {
             transport: TransportStatistics {
                 selected_candidate_pair: self.selected_candidate_pair(),
@@ -303,10 +304,16 @@ impl Peer {
                 dtls_role: self.secure.role(),
                 tls_version: self.secure.dtls_version(),
                 dtls_cipher: self.secure.cipher_suite(),
-                sctp_state: self.secure.sctp_state(),
+            },
+            sctp: SctpTransportStatistics {
+                state: self.secure.sctp_state(),
+                max_message_size: self.secure.max_message_size(),
+                max_channels: self.secure.max_channels(),
+                smoothed_round_trip_time: secure.round_trip_time,
+                agreement: secure.sctp_agreement,
             },
             ice: self.ice.statistics(),
-            secure: self.secure.statistics(),
+            secure,
             candidates_passed_over: self.candidates_passed_over,
             early_payloads_dropped: self.early_payloads_dropped,
             events_dropped: self.events_dropped,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use peer_core::{
     DataChannelOptions, DataChannelState, IceConnectionState, IceGatheringState, Message, PeerConnectionState,
-    PeerEvent, SendError, SignalingState,
+    PeerEvent, SctpSetUp, SendError, SignalingState,
 };
 use proto_machine::{Machine, Timestamp, TransmitBuffer};
 
@@ -243,6 +243,11 @@ fn statistics_name_the_pair_the_versions_and_the_roles() {
     assert_eq!(statistics.transport.tls_version.map(|version| version.hexadecimal()), Some("FEFC"));
     assert!(statistics.transport.dtls_cipher.is_some());
     assert!(statistics.ice.pairs.iter().any(|pair| pair.nominated));
+    let agreement = statistics.sctp.agreement.unwrap();
+    assert_eq!((agreement.set_up, agreement.outbound_streams), (SctpSetUp::Descriptions, 1024));
+    assert!(agreement.interleaving && agreement.zero_checksum);
+    assert_eq!((statistics.sctp.max_message_size, statistics.sctp.max_channels), (Some(256 * 1024), Some(1024)));
+    assert!(statistics.sctp.smoothed_round_trip_time.is_some_and(|time| !time.is_zero()));
     assert_eq!(statistics.secure.channels_opened, 1);
 }
 

@@ -75,6 +75,8 @@ pub(crate) struct Parameters {
     pub(crate) initial_tsn: u32,
     /// Partial reliability (RFC 3758).
     pub(crate) forward_tsn: bool,
+    /// Stream reset (RFC 6525).
+    pub(crate) reconfiguration: bool,
     /// I-DATA (RFC 8260).
     pub(crate) interleaving: bool,
     /// Partial reliability of what is interleaved (RFC 8260 §2.3.1).
@@ -93,6 +95,7 @@ impl Parameters {
             inbound_streams: streams,
             initial_tsn: nonzero(rng),
             forward_tsn: true,
+            reconfiguration: true,
             interleaving: extensions.interleaving,
             interleaved_forward_tsn: extensions.interleaving,
             zero_checksum: extensions.zero_checksum,
@@ -112,7 +115,10 @@ impl Parameters {
         value.extend_from_slice(&self.outbound_streams.to_be_bytes());
         value.extend_from_slice(&self.inbound_streams.to_be_bytes());
         value.extend_from_slice(&self.initial_tsn.to_be_bytes());
-        let mut extensions = vec![chunk_type::RE_CONFIG];
+        let mut extensions = Vec::new();
+        if self.reconfiguration {
+            extensions.push(chunk_type::RE_CONFIG);
+        }
         if self.forward_tsn {
             packet::put_parameter(&mut value, Parameter { kind: parameter_type::FORWARD_TSN_SUPPORTED, value: &[] });
             extensions.push(chunk_type::FORWARD_TSN);
@@ -184,6 +190,7 @@ fn read(value: &[u8]) -> Result<Received<'_>, Fault> {
             parameter_type::FORWARD_TSN_SUPPORTED => parameters.forward_tsn = true,
             parameter_type::SUPPORTED_EXTENSIONS => {
                 parameters.forward_tsn |= parameter.value.contains(&chunk_type::FORWARD_TSN);
+                parameters.reconfiguration |= parameter.value.contains(&chunk_type::RE_CONFIG);
                 parameters.interleaving |= parameter.value.contains(&chunk_type::I_DATA);
                 parameters.interleaved_forward_tsn |= parameter.value.contains(&chunk_type::I_FORWARD_TSN);
             }
@@ -223,6 +230,7 @@ fn read_fields(value: &[u8]) -> Result<Parameters, Fault> {
         inbound_streams: u16_at(10)?,
         initial_tsn: u32_at(12)?,
         forward_tsn: false,
+        reconfiguration: false,
         interleaving: false,
         interleaved_forward_tsn: false,
         zero_checksum: false,
@@ -377,6 +385,14 @@ impl Handshake {
 
     pub(crate) fn local(&self) -> Parameters {
         self.local
+    }
+
+    /// What the peer says about itself, once the association is established.
+    pub(crate) fn peer(&self) -> Option<Parameters> {
+        match &self.state {
+            State::AwaitInitAck(_) | State::AwaitCookieAck { .. } => None,
+            State::Established { peer } => Some(*peer),
+        }
     }
 
     /// Whether a tag was offered in an INIT ACK whose cookie may still come.

@@ -34,7 +34,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proto_machine::{Deadline, Rng, Timestamp};
 
-use crate::{Reliability, SctpBackend, SctpFailure, SctpFailureReason};
+use crate::{Reliability, SctpAgreement, SctpBackend, SctpFailure, SctpFailureReason, SctpSetUp};
 use association::Association;
 use engine::{Ended, Engine};
 use handshake::{Extensions, Handshake, Outcome, Parameters};
@@ -118,6 +118,7 @@ pub(crate) struct OutgoingMessage {
 /// One end of an association.
 pub(crate) struct Sctp {
     settings: SctpSettings,
+    set_up: SctpSetUp,
     handshake: Handshake,
     link: Link,
     counters: SctpCounters,
@@ -149,7 +150,7 @@ impl Sctp {
         let local = settings.local_parameters(&mut rng);
         let (pause, time_limit) = (settings.retransmission_timeout, settings.set_up_time_limit);
         let handshake = Handshake::start(now, settings.ports(), local, pause, time_limit, rng);
-        Self { settings, handshake, link: Link::SettingUp, counters: SctpCounters::default() }
+        Self::new(settings, SctpSetUp::Handshake, handshake)
     }
 
     /// An association that is established from the start: the peer has the [`InitChunk`] that [`SctpSettings::init_chunk`] makes of the same randomness, and this is the peer's.
@@ -162,14 +163,32 @@ impl Sctp {
     ) -> Self {
         let (local, InitChunk(peer)) = (settings.local_parameters(&mut rng), peer);
         let handshake = Handshake::agreed(settings.ports(), local, peer, settings.retransmission_timeout, rng);
-        let mut this = Self { settings, handshake, link: Link::SettingUp, counters: SctpCounters::default() };
+        let mut this = Self::new(settings, SctpSetUp::Descriptions, handshake);
         this.prepare(now, peer, events);
         this.establish(events);
         this
     }
 
+    fn new(settings: SctpSettings, set_up: SctpSetUp, handshake: Handshake) -> Self {
+        Self { settings, set_up, handshake, link: Link::SettingUp, counters: SctpCounters::default() }
+    }
+
     pub(crate) fn counters(&self) -> SctpCounters {
         self.counters
+    }
+
+    /// What both sides can do, once the association is established.
+    pub(crate) fn agreement(&self) -> Option<SctpAgreement> {
+        let (local, peer) = (self.handshake.local(), self.handshake.peer()?);
+        Some(SctpAgreement {
+            set_up: self.set_up,
+            outbound_streams: local.outbound_streams.min(peer.inbound_streams),
+            inbound_streams: local.inbound_streams.min(peer.outbound_streams),
+            partial_reliability: local.forward_tsn && peer.forward_tsn,
+            stream_resets: local.reconfiguration && peer.reconfiguration,
+            interleaving: local.interleaving && peer.interleaving,
+            zero_checksum: local.zero_checksum && peer.zero_checksum,
+        })
     }
 
     /// The round-trip time, if it could be measured.

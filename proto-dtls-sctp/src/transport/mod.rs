@@ -310,6 +310,7 @@ impl SecureTransport {
             channels_opened: channels.channels_opened,
             channels_closed: channels.channels_closed,
             round_trip_time: measured.or(self.round_trip_time),
+            sctp_agreement: self.session().and_then(Session::agreement),
             send_buffer_used: self.channels.bytes_waiting(),
             send_window_used: self.channels.bytes_unacknowledged(),
             ..self.statistics

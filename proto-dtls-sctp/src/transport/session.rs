@@ -7,7 +7,8 @@ use proto_machine::{Deadline, Rng, Seed, Timestamp};
 use crate::dtls::{Dtls, DtlsCounters, MAX_RECORD_OVERHEAD};
 use crate::sctp::{Sctp, SctpCounters, SctpEvent, SctpSettings};
 use crate::{
-    CipherSuite, DtlsRole, DtlsVersion, InitChunk, MaxMessageSize, SecureTransportConfig, StartParameters, fingerprint,
+    CipherSuite, DtlsRole, DtlsVersion, InitChunk, MaxMessageSize, SctpAgreement, SecureTransportConfig,
+    StartParameters, fingerprint,
 };
 
 /// The least and the most that SCTP waits before it sends INIT again, or the OPEN of a channel.
@@ -34,7 +35,7 @@ enum Gate {
     /// The handshake is complete and the certificate matches.
     Open { certificate: Vec<u8>, sctp: Box<Sctp> },
     /// Nothing passes any more.
-    Shut { certificate: Option<Vec<u8>>, counters: SctpCounters },
+    Shut { certificate: Option<Vec<u8>>, counters: SctpCounters, agreement: Option<SctpAgreement> },
 }
 
 /// The certificate of the peer matches no fingerprint, or there is none.
@@ -98,6 +99,15 @@ impl Session {
         (self.dtls.counters(), sctp)
     }
 
+    /// What the association has come to, once it is established.
+    pub(super) fn agreement(&self) -> Option<SctpAgreement> {
+        match &self.gate {
+            Gate::AwaitCertificate | Gate::AwaitHandshake { .. } => None,
+            Gate::Open { sctp, .. } => sctp.agreement(),
+            Gate::Shut { agreement, .. } => *agreement,
+        }
+    }
+
     /// As SCTP has measured it.
     pub(super) fn round_trip_time(&self) -> Option<Duration> {
         match &self.gate {
@@ -156,6 +166,7 @@ impl Session {
     /// Shuts the gate. ABORT comes first, then close_notify, which ends everything for the peer.
     pub(super) fn end(&mut self, now: Timestamp) {
         let (_, counters) = self.counters();
+        let agreement = self.agreement();
         let certificate = self.certificate().map(<[u8]>::to_vec);
         if let Some(sctp) = self.sctp() {
             sctp.abort();
@@ -164,7 +175,7 @@ impl Session {
                 self.dtls.send(now, &packet, &mut Vec::new());
             }
         }
-        self.gate = Gate::Shut { certificate, counters };
+        self.gate = Gate::Shut { certificate, counters, agreement };
         self.dtls.close(now);
     }
 }

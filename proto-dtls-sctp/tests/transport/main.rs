@@ -1,6 +1,8 @@
 //! The transport as a whole: two ends, or one and a raw peer, in virtual time.
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod channels;
 #[cfg(test)]
 mod closing;

@@ -107,23 +107,25 @@ fn events_read_as_the_protocol_document_has_them() {
             bytes: 20_000_000,
             received: 20_000_000,
             in_order: true,
+            crc32c: hexadecimal(0x0d49_b4f9),
             speed: Speed::of(20_000_000, Duration::from_millis(200)),
         },
     });
     assert_eq!(
         line(flood),
-        r#"{"event":"flood-result","id":2,"label":"x","ok":true,"msgSize":16384,"bytes":20000000,"received":20000000,"inOrder":true,"seconds":0.2,"MBps":100.0}"#
+        r#"{"event":"flood-result","id":2,"label":"x","ok":true,"msgSize":16384,"bytes":20000000,"received":20000000,"inOrder":true,"crc32c":"0d49b4f9","seconds":0.2,"MBps":100.0}"#
     );
     let stats = Event::Stats(Stats::FloodReceived {
         label: "x".to_owned(),
         bytes: 4,
         messages: 1,
         in_order: true,
+        crc32c: hexadecimal(0),
         speed: Speed::of(4, Duration::ZERO),
     });
     assert_eq!(
         line(stats),
-        r#"{"event":"stats","what":"flood-received","label":"x","bytes":4,"messages":1,"inOrder":true,"seconds":0.0,"MBps":null}"#
+        r#"{"event":"stats","what":"flood-received","label":"x","bytes":4,"messages":1,"inOrder":true,"crc32c":"00000000","seconds":0.0,"MBps":null}"#
     );
     let signal = Event::Signal(Signal::EndOfCandidates);
     assert_eq!(line(signal), r#"{"type":"end-of-candidates"}"#);

@@ -38,6 +38,7 @@ fn parameters(tag: u32, interleaving: bool, initial_tsn: u32) -> Parameters {
         inbound_streams: 16,
         initial_tsn,
         forward_tsn: true,
+        reconfiguration: true,
         interleaving,
         interleaved_forward_tsn: interleaving,
         zero_checksum: true,

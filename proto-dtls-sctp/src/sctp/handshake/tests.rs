@@ -342,6 +342,21 @@ fn an_init_with_a_zero_where_none_may_be_or_too_small_a_window_is_refused() {
 }
 
 #[test]
+fn what_is_not_said_is_not_read() {
+    let all = Extensions { interleaving: true, zero_checksum: true };
+    let full = Parameters::draw(4096, 8, all, &mut Seed::from_number(1).into_rng());
+    for said in [
+        full,
+        Parameters { forward_tsn: false, ..full },
+        Parameters { reconfiguration: false, ..full },
+        Parameters { interleaving: false, interleaved_forward_tsn: false, ..full },
+        Parameters { zero_checksum: false, ..full },
+    ] {
+        assert_eq!(Parameters::from_init(&said.to_init()), Some(said));
+    }
+}
+
+#[test]
 fn an_init_ack_without_cookie_is_refused() {
     let mut one = start(1);
     let outcome = one.handle_init_ack(Timestamp::ZERO, &start(2).local.to_init());
