@@ -4,6 +4,7 @@
 //! of them, in virtual time or over the loopback interface, and returns figures. A [`suite`] runs many workloads, each in a process of its own, the stacks taking turns;
 //! a [`table`] shows what came of it. README.md says what the workloads are.
 
+mod instructions;
 pub mod link;
 pub mod memory;
 pub mod message;

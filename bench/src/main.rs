@@ -59,6 +59,9 @@ struct SuiteArguments {
     /// How often each run is repeated; the table shows medians. By default 3, or 1 with --quick
     #[arg(long)]
     repetitions: Option<u64>,
+    /// Instructions per byte in place of times, counted by valgrind: of w1 and sctp
+    #[arg(long, conflicts_with_all = ["quick", "repetitions"])]
+    instructions: bool,
     /// A file for the JSON lines, beside standard output
     #[arg(long)]
     output: Option<PathBuf>,
@@ -93,10 +96,14 @@ fn main() -> Result<()> {
 }
 
 fn suite(arguments: SuiteArguments) -> Result<()> {
-    let SuiteArguments { quick, workload, stack, repetitions, output } = arguments;
+    let SuiteArguments { quick, workload, stack, repetitions, instructions, output } = arguments;
     let stacks = if stack.is_empty() { StackName::EVERY.to_vec() } else { stack };
     let repetitions = repetitions.unwrap_or(if quick { 1 } else { 3 });
-    let suite = Suite::new(quick, &workload, &stacks, repetitions)?;
+    let suite = if instructions {
+        Suite::of_instructions(&workload, &stacks)?
+    } else {
+        Suite::new(quick, &workload, &stacks, repetitions)?
+    };
     let mut file = match &output {
         Some(path) => {
             Some(BufWriter::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?))

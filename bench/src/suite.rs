@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::instructions;
 use crate::report::Run;
 use crate::workloads::{Carrier, Party, Queue, StackName, Time, Workload};
 
@@ -19,6 +20,7 @@ const FAMILIES: [&str; 8] = ["w1", "w2", "w3", "w4", "w5", "w6", "sctp", "channe
 pub struct Suite {
     runs: Vec<Run>,
     limit: Duration,
+    counts_instructions: bool,
 }
 
 impl Suite {
@@ -27,19 +29,18 @@ impl Suite {
     /// # Errors
     /// If a workload is unknown.
     pub fn new(quick: bool, families: &[String], stacks: &[StackName], repetitions: u64) -> Result<Self> {
-        for family in families {
-            ensure!(FAMILIES.contains(&family.as_str()), "{family} is not one of {}", FAMILIES.join(", "));
-        }
-        let wanted = |workload: &Workload| families.is_empty() || families.iter().any(|f| f == workload.family());
-        let workloads: Vec<Workload> = workloads(quick).into_iter().filter(wanted).collect();
-        let mut runs = Vec::new();
-        for repetition in 0..repetitions.max(1) {
-            for workload in &workloads {
-                let stacks = stacks.iter().filter(|stack| workload.is_for(**stack));
-                runs.extend(stacks.map(|&stack| Run { stack, workload: *workload, repetition }));
-            }
-        }
-        Ok(Self { runs, limit: Duration::from_secs(if quick { 20 } else { 180 }) })
+        let limit = Duration::from_secs(if quick { 20 } else { 180 });
+        let runs = runs(&workloads(quick), families, stacks, repetitions)?;
+        Ok(Self { runs, limit, counts_instructions: false })
+    }
+
+    /// Runs under callgrind, once each, whose only figure is instructions.
+    ///
+    /// # Errors
+    /// If a workload is unknown.
+    pub fn of_instructions(families: &[String], stacks: &[StackName]) -> Result<Self> {
+        let runs = runs(&instructions::workloads(), families, stacks, 1)?;
+        Ok(Self { runs, limit: Duration::from_secs(300), counts_instructions: true })
     }
 
     /// Makes all runs. `tell` is given a word on the progress and the line of each.
@@ -49,10 +50,13 @@ impl Suite {
     pub fn run(&self, mut tell: impl FnMut(String, Value) -> Result<()>) -> Result<()> {
         for (index, run) in self.runs.iter().enumerate() {
             let began = Instant::now();
-            let line = match in_process(run, self.limit)? {
-                Ok(line) => line,
-                Err(error) => run.line(&Err(error)),
+            let line = if self.counts_instructions {
+                instructions::line(run, self.limit)?
+            } else {
+                let program = std::env::current_exe().context("this program has no name")?;
+                printed(Command::new(program), run, self.limit)?.map(|printed| printed.line)
             };
+            let line = line.unwrap_or_else(|error| run.line(&Err(error)));
             let asked = serde_json::to_string(&run)?;
             let seconds = began.elapsed().as_secs_f32();
             tell(format!("{}/{} {seconds:.1} s {asked}", index + 1, self.runs.len()), line)?;
@@ -61,19 +65,40 @@ impl Suite {
     }
 }
 
-/// The line that a run prints, or why it has printed none.
-fn in_process(run: &Run, limit: Duration) -> Result<Result<Value, String>> {
-    let program = std::env::current_exe().context("this program has no name")?;
-    let mut command = Command::new(program);
+/// The runs of some families of workloads, the stacks taking turns.
+fn runs(all: &[Workload], families: &[String], stacks: &[StackName], repetitions: u64) -> Result<Vec<Run>> {
+    for family in families {
+        ensure!(FAMILIES.contains(&family.as_str()), "{family} is not one of {}", FAMILIES.join(", "));
+    }
+    let is_wanted =
+        |workload: &&Workload| families.is_empty() || families.iter().any(|family| family == workload.family());
+    let mut runs = Vec::new();
+    for repetition in 0..repetitions.max(1) {
+        for workload in all.iter().filter(is_wanted) {
+            let stacks = stacks.iter().filter(|stack| workload.is_for(**stack));
+            runs.extend(stacks.map(|&stack| Run { stack, workload: *workload, repetition }));
+        }
+    }
+    Ok(runs)
+}
+
+/// What a run has printed.
+pub(crate) struct Printed {
+    pub(crate) line: Value,
+    pub(crate) stderr: String,
+}
+
+/// What a run in a process of its own prints, or why it has printed nothing. `command` is this program, whatever runs it.
+pub(crate) fn printed(mut command: Command, run: &Run, limit: Duration) -> Result<Result<Printed, String>> {
     command.arg("run").arg(serde_json::to_string(run)?).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().context("cannot start a run")?;
+    let mut child = command.spawn().with_context(|| format!("cannot start {}", command.get_program().display()))?;
     let output = collect(&mut child, limit)?;
     let status = child.wait()?;
     let Some((stdout, stderr)) = output else {
         return Ok(Err(format!("not done after {} s", limit.as_secs())));
     };
     if let Ok(line) = serde_json::from_str(stdout.trim()) {
-        return Ok(Ok(line));
+        return Ok(Ok(Printed { line, stderr }));
     }
     // A panic says where, and on the next line why.
     let reason = stderr.lines().find(|line| !line.trim().is_empty() && !line.contains("panicked at"));

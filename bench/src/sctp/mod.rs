@@ -106,39 +106,73 @@ impl<E: Engine> Pair<E> {
         self.ends.iter_mut().for_each(|end| end.handle_timeout(self.now));
     }
 
-    /// Sends so many bytes in messages of this size, over the streams in turn, and sees that all arrive, in order on each.
-    fn transfer(&mut self, size: usize, total: u64, ahead: usize, streams: u16) -> Result<u64> {
-        let kinds: Vec<Bytes> = (0..KINDS).map(|kind| vec![u8::try_from(kind).unwrap_or(0); size].into()).collect();
-        let count = total.div_ceil(size as u64);
+    /// Sends so many bytes in messages, over the streams in turn, and sees that all arrive, in order on each.
+    fn transfer(&mut self, traffic: &mut Traffic, total: u64, ahead: usize) -> Result<u64> {
+        let size = traffic.size() as u64;
+        let count = total.div_ceil(size);
         let (mut sent, mut come) = (0_u64, 0_u64);
-        let mut next = vec![(0_usize, 0_usize); usize::from(streams)];
-        let mut damaged = None;
         let mut rounds = 0;
         while come < count {
-            while sent < count && (sent - come) * size as u64 <= ahead as u64 {
-                let stream = u16::try_from(sent % u64::from(streams))?;
-                let kind = &mut next[usize::from(stream)].0;
-                self.ends[0].send(self.now, stream, &kinds[*kind])?;
-                *kind = (*kind + 1) % KINDS;
+            while sent < count && (sent - come) * size <= ahead as u64 {
+                let (stream, message) = traffic.next(sent)?;
+                self.ends[0].send(self.now, stream, message)?;
                 sent += 1;
             }
             let before = come;
             self.carry(0);
             self.ends[1].receive(&mut |stream, message| {
-                let kind = &mut next[usize::from(stream)].1;
-                if message.len() != size || message.first().map(|&byte| usize::from(byte)) != Some(*kind) {
-                    damaged = Some(stream);
-                }
-                *kind = (*kind + 1) % KINDS;
+                traffic.take(stream, message);
                 come += 1;
             });
             self.carry(1);
             self.advance();
             rounds = if come == before { rounds + 1 } else { 0 };
-            ensure!(damaged.is_none(), "a message on stream {damaged:?} is damaged or out of order");
+            traffic.check()?;
             ensure!(rounds < PATIENCE, "stuck: {come} of {count} messages have come");
         }
         Ok(count)
+    }
+}
+
+/// Messages of a few kinds, each stream with all of them in turn.
+struct Traffic {
+    messages: Vec<Bytes>,
+    /// Of each stream: the kind that is sent next, and the kind that has to come next.
+    next: Vec<(usize, usize)>,
+    /// The stream of a message that was damaged or out of order.
+    damaged: Option<u16>,
+}
+
+impl Traffic {
+    fn new(size: usize, streams: u16) -> Self {
+        let messages = (0..KINDS).map(|kind| vec![u8::try_from(kind).unwrap_or(0); size].into()).collect();
+        Self { messages, next: vec![(0, 0); usize::from(streams)], damaged: None }
+    }
+
+    fn size(&self) -> usize {
+        self.messages[0].len()
+    }
+
+    /// The message that is sent in this turn, and its stream.
+    fn next(&mut self, turn: u64) -> Result<(u16, &Bytes)> {
+        let stream = u16::try_from(turn % self.next.len() as u64)?;
+        let kind = &mut self.next[usize::from(stream)].0;
+        let message = &self.messages[*kind];
+        *kind = (*kind + 1) % KINDS;
+        Ok((stream, message))
+    }
+
+    fn take(&mut self, stream: u16, message: &[u8]) {
+        let kind = &mut self.next[usize::from(stream)].1;
+        if message.len() != self.messages[0].len() || message.first().map(|&byte| usize::from(byte)) != Some(*kind) {
+            self.damaged = Some(stream);
+        }
+        *kind = (*kind + 1) % KINDS;
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(self.damaged.is_none(), "a message on stream {:?} is damaged or out of order", self.damaged);
+        Ok(())
     }
 }
 
@@ -163,13 +197,14 @@ pub(crate) fn throughput(
 
 fn measure<E: Engine>(message: usize, total: u64, window: usize, streams: u16, with_checksum: bool) -> Result<Outcome> {
     let mut pair = Pair::<E>::connected(u32::try_from(window)?, with_checksum, streams)?;
-    pair.transfer(message, WARM_UP.min(total), window, streams)?;
+    let mut traffic = Traffic::new(message, streams);
+    pair.transfer(&mut traffic, WARM_UP.min(total), window)?;
     let before = pair.sizes.count;
     let meter = Meter::start();
-    let count = pair.transfer(message, total, window, streams)?;
+    let count = pair.transfer(&mut traffic, total, window)?;
     let cpu = meter.cpu().as_secs_f64();
     let packets = pair.sizes.count - before;
-    let (counted, allocations) = count_allocations(|| pair.transfer(message, COUNTED, window, streams));
+    let (counted, allocations) = count_allocations(|| pair.transfer(&mut traffic, COUNTED, window));
     let counted = counted?;
     let bytes = (count * message as u64) as f64;
     Ok(Outcome::new(

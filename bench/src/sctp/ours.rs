@@ -79,7 +79,7 @@ impl Engine for Ours {
 
     fn receive(&mut self, take: &mut dyn FnMut(u16, &[u8])) {
         self.take_events();
-        for stream in std::mem::take(&mut self.readable) {
+        for stream in self.readable.drain(..) {
             while let Some(message) = self.association.receive(stream) {
                 take(stream, &message);
             }

@@ -121,7 +121,7 @@ impl Engine for RtcSctp {
         readable.sort_unstable();
         readable.dedup();
         let Ok(association) = self.association() else { return };
-        for id in readable {
+        for id in readable.drain(..) {
             let Ok(mut stream) = association.stream(id) else { continue };
             while let Ok(Some(chunks)) = stream.read_sctp() {
                 let length = chunks.len();
@@ -131,5 +131,6 @@ impl Engine for RtcSctp {
                 }
             }
         }
+        self.readable = readable;
     }
 }

@@ -125,7 +125,7 @@ impl Engine for SctpProto {
         readable.sort_unstable();
         readable.dedup();
         let Ok(association) = self.association() else { return };
-        for id in readable {
+        for id in readable.drain(..) {
             let Ok(mut stream) = association.stream(id) else { continue };
             while let Ok(Some(mut chunks)) = stream.read_sctp() {
                 let length = chunks.len();
@@ -134,5 +134,6 @@ impl Engine for SctpProto {
                 }
             }
         }
+        self.readable = readable;
     }
 }
