@@ -165,7 +165,7 @@ impl DataChannels {
         let within = matches!(self.link, Link::Up { streams } if stream < streams);
         let room = self.live_channels() < usize::from(self.limits.max_channels);
         let name = options.name_length();
-        let room = room && self.name_bytes_of_peer() + name <= MAX_NAME_BYTES;
+        let room = room && self.name_bytes_of_peer + name <= MAX_NAME_BYTES;
         if !within || !room || !self.is_id_of_peer(stream) || !self.is_free(stream) {
             return self.refuse(stream);
         }
@@ -182,16 +182,10 @@ impl DataChannels {
         channel.state = ChannelState::Open { acknowledged: true };
         channel.was_open = true;
         let key = self.insert(channel);
+        self.name_bytes_of_peer += name;
         self.counters.channels_opened += 1;
         self.events.push_with(SecureEvent::DataChannel { channel: key }, name);
         self.adopt_undeclared(key);
-    }
-
-    fn name_bytes_of_peer(&self) -> usize {
-        let announced = self.channels.values().filter(|channel| {
-            channel.options.negotiated.is_none() && channel.id.is_some_and(|id| self.is_id_of_peer(id))
-        });
-        announced.map(|channel| channel.options.name_length()).sum()
     }
 
     /// RFC 8832 §6 and §5: the answer to a violation is to close the channel, by resetting the stream.

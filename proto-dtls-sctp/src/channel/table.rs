@@ -67,6 +67,12 @@ pub(crate) struct DataChannels {
     pub(super) next_reset: Timestamp,
     next_key: u64,
     role: Option<DtlsRole>,
+    /// Channels that are closed and whose event waits to be polled.
+    closed: usize,
+    /// No id below this one is free to be given by this side.
+    least_free: u16,
+    /// Bytes that labels and protocols of the channels that the peer has opened take.
+    pub(super) name_bytes_of_peer: usize,
     pub(super) sending: super::sending::Sending,
     pub(super) receiving: super::receiving::Receiving,
     pub(super) counters: ChannelCounters,
@@ -85,6 +91,9 @@ impl DataChannels {
             next_reset: Timestamp::ZERO,
             next_key: 0,
             role: None,
+            closed: 0,
+            least_free: 0,
+            name_bytes_of_peer: 0,
             sending: super::sending::Sending::default(),
             receiving: super::receiving::Receiving::default(),
             counters: ChannelCounters::default(),
@@ -157,8 +166,7 @@ impl DataChannels {
     }
 
     pub(super) fn live_channels(&self) -> usize {
-        // Those that are closed wait for their event to be polled, and do not count.
-        self.channels.len() - self.channels.values().filter(|channel| channel.state == ChannelState::Closed).count()
+        self.channels.len().saturating_sub(self.closed)
     }
 
     pub(super) fn is_free(&self, id: u16) -> bool {
@@ -166,13 +174,23 @@ impl DataChannels {
     }
 
     /// The least free id for a channel of this side: even for the client, odd for the server (RFC 8832 §6).
-    fn free_id(&self, role: DtlsRole) -> Option<u16> {
+    fn free_id(&mut self, role: DtlsRole) -> Option<u16> {
         let first = match role {
             DtlsRole::Client => 0,
             DtlsRole::Server => 1,
         };
         let limit = self.streams().unwrap_or(self.limits.max_channels);
-        (first..limit).step_by(2).find(|&id| id != INVALID_ID && self.is_free(id))
+        let mut candidates = (first.max(self.least_free)..limit).step_by(2);
+        let id = candidates.find(|&id| id != INVALID_ID && self.is_free(id))?;
+        self.least_free = id;
+        Some(id)
+    }
+
+    /// An id may be free again.
+    fn note_free(&mut self, id: u16) {
+        if !self.is_id_of_peer(id) {
+            self.least_free = self.least_free.min(id);
+        }
     }
 
     /// Whether an id is one that the peer gives.
@@ -342,6 +360,7 @@ impl DataChannels {
     pub(crate) fn stream_is_free(&mut self, stream: u16) {
         self.quarantined.remove(&stream);
         self.resets.remove(&stream);
+        self.note_free(stream);
         if let Some(&key) = self.by_stream.get(&stream) {
             self.finish(key);
         }
@@ -383,12 +402,14 @@ impl DataChannels {
             channel.buffered = 0;
             self.counters.channels_closed += u64::from(std::mem::take(&mut channel.was_open));
         }
+        self.closed = self.channels.len();
         self.forget_streams();
         self.events.clear();
     }
 
     fn forget_streams(&mut self) {
         self.by_stream.clear();
+        self.least_free = 0;
         self.quarantined.clear();
         self.resets.clear();
         self.sending = super::sending::Sending::default();
@@ -416,9 +437,11 @@ impl DataChannels {
             return;
         };
         channel.state = ChannelState::Closed;
+        self.closed += 1;
         self.counters.channels_closed += u64::from(std::mem::take(&mut channel.was_open));
         if let Some(id) = channel.id {
             self.by_stream.remove(&id);
+            self.note_free(id);
         }
         self.events.push(SecureEvent::ChannelClosed { channel: key });
     }
@@ -426,9 +449,7 @@ impl DataChannels {
     pub(crate) fn poll_event(&mut self) -> Option<SecureEvent> {
         let event = self.events.pop()?;
         match &event {
-            SecureEvent::ChannelClosed { channel } => {
-                self.channels.remove(channel);
-            }
+            SecureEvent::ChannelClosed { channel } => self.forget(*channel),
             SecureEvent::Message { channel, message } => {
                 if let Some(channel) = self.channels.get_mut(channel) {
                     channel.statistics.messages_received += 1;
@@ -438,6 +459,20 @@ impl DataChannels {
             _ => {}
         }
         Some(event)
+    }
+
+    /// Forgets a closed channel.
+    fn forget(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.remove(&key) else { return };
+        self.closed = self.closed.saturating_sub(1);
+        if self.is_named_by_peer(&channel) {
+            self.name_bytes_of_peer = self.name_bytes_of_peer.saturating_sub(channel.options.name_length());
+        }
+    }
+
+    /// Whether the peer has opened a channel, and has chosen its label and protocol.
+    fn is_named_by_peer(&self, channel: &Channel) -> bool {
+        channel.options.negotiated.is_none() && channel.id.is_some_and(|id| self.is_id_of_peer(id))
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Deadline> {
@@ -464,5 +499,59 @@ fn validate(options: &DataChannelOptions) -> Result<(), CreateDataChannelError> 
             Err(CreateDataChannelError::LifetimeTooLong)
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto_machine::Seed;
+
+    use super::*;
+
+    const STREAMS: u16 = 300;
+
+    fn channels(role: DtlsRole) -> DataChannels {
+        let mut channels = DataChannels::new(ChannelLimits {
+            max_channels: STREAMS,
+            max_receive_message_size: 1 << 10,
+            send_buffer: 1 << 20,
+            total_send_buffer: 1 << 20,
+            send_window: 1 << 20,
+            receive_window: 1 << 20,
+            undeclared_stream_lifetime: Duration::from_secs(1),
+            reset_batch: 1,
+        });
+        channels.set_role(role);
+        channels.association_up(STREAMS);
+        channels
+    }
+
+    #[test]
+    fn a_channel_has_the_least_free_id_of_its_side_whatever_was_closed_before() {
+        for (role, first) in [(DtlsRole::Client, 0), (DtlsRole::Server, 1)] {
+            let mut rng = Seed::from_number(7).into_rng();
+            let mut channels = channels(role);
+            let mut open: BTreeMap<u16, ChannelKey> = BTreeMap::new();
+            for _ in 0..5_000 {
+                let any = u16::try_from(rng.below(STREAMS.into())).unwrap();
+                let negotiated = (rng.below(4) == 0).then_some(any);
+                let least = (first..STREAMS).step_by(2).find(|id| !open.contains_key(id));
+                if rng.below(100) < 55 {
+                    let expected = negotiated.map_or(least, |id| (!open.contains_key(&id)).then_some(id));
+                    let options = DataChannelOptions { negotiated, ..DataChannelOptions::new("") };
+                    let created = channels.create(Timestamp::ZERO, options, None);
+                    assert_eq!(created.ok().and_then(|key| channels.view(key)?.id), expected);
+                    open.extend(expected.zip(created.ok()));
+                } else if let Some((_, key)) = open.range(any..).next().map(|(&id, &key)| (id, key)) {
+                    channels.finish(key);
+                    open.retain(|_, other| *other != key);
+                }
+                assert_eq!(channels.live_channels(), open.len());
+                if rng.below(2) == 0 {
+                    while channels.poll_event().is_some() {}
+                    assert_eq!(channels.channels.len(), open.len());
+                }
+            }
+        }
     }
 }
