@@ -40,7 +40,7 @@ impl Suite {
     /// If a workload is unknown.
     pub fn of_instructions(families: &[String], stacks: &[StackName]) -> Result<Self> {
         let runs = runs(&instructions::workloads(), families, stacks, 1)?;
-        Ok(Self { runs, limit: Duration::from_secs(300), counts_instructions: true })
+        Ok(Self { runs, limit: Duration::from_secs(120), counts_instructions: true })
     }
 
     /// Makes all runs. `tell` is given a word on the progress and the line of each.

@@ -311,7 +311,7 @@ impl DataChannels {
         }
     }
 
-    /// Tells blocked channels when their buffer and that of all are half empty.
+    /// Tells blocked channels when their buffer and that of all are half empty. Those that stay blocked hold more than half a buffer each, so that there are few of them.
     fn tell_writable(&mut self) {
         if self.sending.blocked.is_empty() || self.sending.cost > self.limits.total_send_buffer / 2 {
             return;

@@ -1,6 +1,6 @@
 //! The encryption of record numbers (RFC 9147 §4.2.3), which takes one block of AES for each record.
 //!
-//! The library makes its key anew each time: for encryption and decryption both, on the heap. That takes longer than a SACK takes to be sealed. Here a key schedule for encryption
+//! The library makes its key anew each time, for encryption and decryption both and by way of the heap, which is a tenth of what a transfer costs. Here a key schedule for encryption
 //! alone lies on the stack, and is wiped all the same.
 
 use std::sync::OnceLock;
