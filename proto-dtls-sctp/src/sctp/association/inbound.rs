@@ -1,12 +1,12 @@
 //! From fragments to what the application reads.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
 
+use super::queues::{Entries, Queue};
 use super::reassembly::{Inserted, Message, Reassembly, cost};
 use super::stream_map::StreamMap;
 use super::tracker::{Arrival, Tracker};
-use crate::queue::release_if_empty;
 use crate::sctp::chunk::data::{Data, Framing, Label};
 use crate::sctp::chunk::forward_tsn::ForwardTsn;
 use crate::sctp::chunk::tsn::Tsn;
@@ -37,7 +37,7 @@ struct Stream {
     next: u64,
     /// Whole ordered messages that wait for one before them.
     waiting: BTreeMap<u64, Message>,
-    readable: VecDeque<Message>,
+    readable: Queue,
     /// The last unordered message that the peer has given up. Only I-FORWARD-TSN tells.
     given_up: Option<u32>,
     /// The peer has reset its side.
@@ -77,16 +77,17 @@ impl Stream {
     }
 
     /// Makes readable what is next.
-    fn advance(&mut self) {
+    fn advance(&mut self, messages: &mut Entries<Message>) {
         while let Some(message) = self.waiting.remove(&self.next) {
-            self.readable.push_back(message);
+            messages.push_back(&mut self.readable, message);
             self.next += 1;
         }
     }
 
-    fn drain_cost(&mut self) -> usize {
+    fn drain_cost(&mut self, messages: &mut Entries<Message>) -> usize {
         let waiting = std::mem::take(&mut self.waiting).into_values();
-        waiting.chain(std::mem::take(&mut self.readable)).map(|message| cost(message.payload.len())).sum()
+        let readable = std::iter::from_fn(|| messages.pop_front(&mut self.readable));
+        waiting.chain(readable).map(|message| cost(message.payload.len())).sum()
     }
 
     /// Whether what is readable is for the present owner.
@@ -104,6 +105,8 @@ pub(super) struct Inbound {
     tracker: Tracker,
     reassembly: Reassembly,
     streams: StreamMap<Stream>,
+    /// What can be read, of all streams.
+    messages: Entries<Message>,
     /// The receive window, in bytes.
     window: usize,
     /// What whole messages cost.
@@ -128,6 +131,7 @@ impl Inbound {
             tracker: Tracker::new(initial_tsn),
             reassembly: Reassembly::new(framing, max_message_size),
             streams: StreamMap::default(),
+            messages: Entries::default(),
             window,
             held: 0,
             readable: 0,
@@ -224,14 +228,14 @@ impl Inbound {
         let stream = self.streams.entry(data.label.stream);
         let (was_readable, count) = (stream.is_readable(), stream.readable.len());
         if data.label.unordered {
-            stream.readable.push_back(message);
+            self.messages.push_back(&mut stream.readable, message);
         } else {
             // A message from before a reset or a FORWARD TSN is not for anybody.
             let Some(number) = stream.ahead(data.label.sequence, self.framing) else { return };
             if number == stream.next {
-                stream.readable.push_back(message);
+                self.messages.push_back(&mut stream.readable, message);
                 stream.next += 1;
-                stream.advance();
+                stream.advance(&mut self.messages);
             } else if let Entry::Vacant(place) = stream.waiting.entry(number) {
                 place.insert(message);
             } else {
@@ -276,9 +280,9 @@ impl Inbound {
         let Some(last) = stream.ahead(sequence, self.framing) else { return };
         let behind = stream.waiting.split_off(&(last + 1));
         let before = std::mem::replace(&mut stream.waiting, behind);
-        stream.readable.extend(before.into_values());
+        before.into_values().for_each(|message| self.messages.push_back(&mut stream.readable, message));
         stream.next = last + 1;
-        stream.advance();
+        stream.advance(&mut self.messages);
         self.readable += stream.readable.len() - count;
         if !was_readable && stream.is_readable() {
             self.news.push(id);
@@ -288,8 +292,7 @@ impl Inbound {
     /// The next message of a stream, for its present owner. `true` beside it if it was the last before a reset of the peer.
     pub(super) fn read(&mut self, stream: u16) -> Option<(Message, bool)> {
         let entry = self.streams.get_mut(stream).filter(|entry| entry.is_readable())?;
-        let message = entry.readable.pop_front()?;
-        release_if_empty(&mut entry.readable);
+        let message = self.messages.pop_front(&mut entry.readable)?;
         self.held = self.held.saturating_sub(cost(message.payload.len()));
         self.readable -= 1;
         let finished = entry.reset.as_mut().is_some_and(|reset| {
@@ -305,14 +308,14 @@ impl Inbound {
         let Some(reset) = &mut entry.reset else {
             entry.discards = true;
             self.readable -= entry.readable.len();
-            self.held = self.held.saturating_sub(entry.drain_cost());
+            self.held = self.held.saturating_sub(entry.drain_cost(&mut self.messages));
             self.reassembly.forget_stream(stream);
             return false;
         };
         // What comes after the reset is for the next owner.
         let unread = std::mem::take(&mut reset.unread);
-        let freed: usize = entry.readable.drain(..unread).map(|message| cost(message.payload.len())).sum();
-        release_if_empty(&mut entry.readable);
+        let discarded = std::iter::from_fn(|| self.messages.pop_front(&mut entry.readable)).take(unread);
+        let freed: usize = discarded.map(|message| cost(message.payload.len())).sum();
         self.readable -= unread;
         self.held = self.held.saturating_sub(freed);
         true

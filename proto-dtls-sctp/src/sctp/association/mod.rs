@@ -8,6 +8,7 @@
 //! | [`congestion`], [`round_trip`] | how much may be in flight, and for how long |
 //! | [`tracker`] | which TSNs of the peer have come |
 //! | [`reassembly`], [`inbound`] | how they become messages that can be read |
+//! | [`queues`] | the queues of all streams, in either direction |
 //! | [`resets`] | streams between one owner and the next |
 //!
 //! This file joins them: what a chunk of the peer means to each, and what goes into the next packet.
@@ -31,6 +32,7 @@ mod congestion;
 mod inbound;
 mod opening;
 mod outbound;
+mod queues;
 mod reassembly;
 mod resets;
 mod round_trip;

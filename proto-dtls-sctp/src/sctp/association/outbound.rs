@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use proto_machine::Timestamp;
 
+use super::queues::{Entries, Queue};
 use super::stream_map::StreamMap;
-use crate::queue::release_if_empty;
 use crate::sctp::chunk::data::{Framing, Label, Place};
 
 /// What a stream of weight 1 may send in a turn, in bytes: a packet for the default weight of 256.
@@ -66,7 +66,7 @@ struct Begun {
 /// The outgoing side of a stream.
 #[derive(Debug)]
 struct Stream {
-    waiting: VecDeque<Waiting>,
+    waiting: Queue,
     /// Bytes that wait or are not yet acknowledged.
     buffered: usize,
     next_ordered: u32,
@@ -85,7 +85,7 @@ struct Stream {
 impl Default for Stream {
     fn default() -> Self {
         Self {
-            waiting: VecDeque::new(),
+            waiting: Queue::default(),
             buffered: 0,
             next_ordered: 0,
             next_unordered: 0,
@@ -122,6 +122,8 @@ pub(super) struct Outbound {
     /// The payload of a chunk that fills a packet, in bytes.
     max_payload: usize,
     streams: StreamMap<Stream>,
+    /// What waits, of all streams.
+    messages: Entries<Waiting>,
     turns: VecDeque<u16>,
     next_message: u64,
     /// The stream whose message was begun and must be finished first.
@@ -146,6 +148,7 @@ impl Outbound {
             interleaved: 0,
             parked: VecDeque::new(),
             streams: StreamMap::default(),
+            messages: Entries::default(),
             turns: VecDeque::new(),
             next_message: 0,
             unfinished: None,
@@ -214,7 +217,8 @@ impl Outbound {
         let entry = self.streams.entry(stream);
         entry.is_owned = true;
         entry.buffered += payload.len();
-        entry.waiting.push_back(Waiting { payload, protocol, unordered, limit, begun: None });
+        let waiting = Waiting { payload, protocol, unordered, limit, begun: None };
+        self.messages.push_back(&mut entry.waiting, waiting);
         if !std::mem::replace(&mut entry.active, true) {
             self.turns.push_back(stream);
         }
@@ -226,7 +230,7 @@ impl Outbound {
         let framing = self.framing;
         let max_payload = self.max_payload;
         let entry = self.streams.get_mut(stream)?;
-        let waiting = entry.waiting.front_mut()?;
+        let waiting = self.messages.front_mut(&entry.waiting)?;
         let room = room.checked_sub(framing.overhead())? / 4 * 4;
         let length = fragment_length(waiting.payload.len(), max_payload, room, waiting.begun.is_some())?;
         if length > window {
@@ -259,7 +263,7 @@ impl Outbound {
         waiting.begun = Some(Begun { next_fragment: begun.next_fragment.wrapping_add(1), ..begun });
         entry.credit -= i64::try_from(length + framing.overhead()).unwrap_or(i64::MAX);
         if ending {
-            entry.waiting.pop_front();
+            self.messages.pop_front(&mut entry.waiting);
             self.finish(begun);
         }
         self.unfinished = (!ending && framing == Framing::Plain).then_some(stream);
@@ -276,7 +280,7 @@ impl Outbound {
             let stream = *self.turns.front()?;
             let alone = self.turns.len() == 1;
             let entry = self.streams.get_mut(stream)?;
-            while let Some(waiting) = entry.waiting.front()
+            while let Some(waiting) = self.messages.front(&entry.waiting)
                 && waiting.begun.is_none()
                 && waiting.limit.is_exceeded(now, 0)
             {
@@ -284,7 +288,7 @@ impl Outbound {
                 if entry.settle(length) {
                     self.settled.push(stream);
                 }
-                entry.waiting.pop_front();
+                self.messages.pop_front(&mut entry.waiting);
             }
             if entry.waiting.is_empty() {
                 self.leave(stream);
@@ -292,7 +296,8 @@ impl Outbound {
             }
             let is_large = |waiting: &Waiting| waiting.begun.is_none() && waiting.payload.len() > self.max_payload;
             if self.interleaved > 0
-                && let Some(size) = entry.waiting.front().filter(|next| is_large(next)).map(|next| next.payload.len())
+                && let Some(next) = self.messages.front(&entry.waiting).filter(|next| is_large(next))
+                && let size = next.payload.len()
                 && self.interleaved + size > self.interleaving_budget
             {
                 self.turns.pop_front();
@@ -336,7 +341,6 @@ impl Outbound {
         if let Some(entry) = self.streams.get_mut(stream) {
             entry.active = false;
             entry.credit = 0;
-            release_if_empty(&mut entry.waiting);
         }
         if self.unfinished == Some(stream) {
             self.unfinished = None;
@@ -346,8 +350,8 @@ impl Outbound {
     /// Gives up what is left of a message that was begun. Returns a fragment without payload that stands for it.
     pub(super) fn abandon(&mut self, stream: u16, message: MessageId) -> Option<Fragment> {
         let entry = self.streams.get_mut(stream)?;
-        let begun = entry.waiting.front()?.begun.filter(|begun| begun.id == message)?;
-        let waiting = entry.waiting.pop_front()?;
+        let begun = self.messages.front(&entry.waiting)?.begun.filter(|begun| begun.id == message)?;
+        let waiting = self.messages.pop_front(&mut entry.waiting)?;
         if entry.settle(waiting.payload.len()) {
             self.settled.push(stream);
         }
